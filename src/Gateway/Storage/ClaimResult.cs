@@ -1,0 +1,23 @@
+namespace Gateway.Storage;
+
+/// <summary>What a claim found. Expected outcomes are values; a store that cannot answer throws <see cref="StoreUnavailableException"/>.</summary>
+internal enum ClaimState
+{
+    /// <summary>The key was free and is now the caller's; forward, then settle or release.</summary>
+    Claimed,
+
+    /// <summary>Another request holds the claim and its lease is running.</summary>
+    InProgress,
+
+    /// <summary>The first request was forwarded and nobody knows how it ended, or its lease ran out.</summary>
+    Uncertain,
+
+    /// <summary>The first request is settled; <see cref="ClaimResult.Answer"/> holds the recorded answer or tombstone.</summary>
+    Settled,
+}
+
+/// <param name="State">What was found.</param>
+/// <param name="Fingerprint">The fingerprint on record; the caller's own when <see cref="ClaimState.Claimed"/>.</param>
+/// <param name="Remaining">What is left of the lease, in the store's clock, when <see cref="ClaimState.InProgress"/>.</param>
+/// <param name="Answer">The recorded bytes (<see cref="RecordFormat"/>) when <see cref="ClaimState.Settled"/>.</param>
+internal readonly record struct ClaimResult(ClaimState State, Fingerprint Fingerprint, TimeSpan Remaining = default, ReadOnlyMemory<byte> Answer = default);

@@ -1,0 +1,49 @@
+namespace Gateway.Storage;
+
+/// <summary>
+/// Where keys are claimed and answers kept. The contract, which tests/Gateway.Tests/Storage/StoreContract.cs holds every store to:
+/// <list type="bullet">
+/// <item>Every call is one atomic step, and what was acknowledged is kept for the record's retention.</item>
+/// <item>Claiming is idempotent by token: a claim whose reply was lost may be sent again and is recognised as its own.</item>
+/// <item>Only the owner writes: settle, mark uncertain, release and renew compare the token before anything else.</item>
+/// <item>The store's clock judges leases. A claim whose lease ran out reads as <see cref="ClaimState.Uncertain"/>, never as absent;
+/// its owner may still settle it, with the answer or, when it knows that nothing was sent, by release.</item>
+/// <item>A settled record never changes until its retention is over. Nothing that a duplicate does moves the retention.</item>
+/// <item>A write that finds no record puts it back, with the write applied: the store lost it, the owner knows better.</item>
+/// <item>Every call ends within the configured timeout, by <see cref="StoreUnavailableException"/> if need be, and a claim
+/// that the store executes after that time has no effect.</item>
+/// </list>
+/// </summary>
+internal interface IIdempotencyStore : IAsyncDisposable
+{
+    /// <summary>For banners and logs, without credentials: <c>Embedded (data/idempotency.db)</c>.</summary>
+    string Description { get; }
+
+    /// <summary>Claims the key, or returns what is on record.</summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; the claim may or may not stand (see <see cref="ReleaseAsync"/>).</exception>
+    ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken);
+
+    /// <summary>Settles the claim with an answer (bytes of <see cref="RecordFormat"/>).</summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; the caller may settle again, which is harmless.</exception>
+    ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken);
+
+    /// <summary>Marks the claim uncertain: the request was sent and no usable answer came.</summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken);
+
+    /// <summary>Frees a claimed key whose request provably never reached the backend. Not for settled or uncertain records.</summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken);
+
+    /// <summary>Restarts the leases of claims that this process still works on. Results stand in the order of <paramref name="claims"/>.</summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; some may be renewed; may be repeated.</exception>
+    ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken);
+
+    /// <summary>Returns the secret of <see cref="RecordId"/> that all instances share, setting it to <paramref name="candidate"/> if there is none.</summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    ValueTask<byte[]> GetOrAddSecretAsync(ReadOnlyMemory<byte> candidate, CancellationToken cancellationToken);
+
+    /// <summary>Asks the store for a sign of life, for readiness.</summary>
+    /// <exception cref="StoreUnavailableException">There was none in time.</exception>
+    ValueTask PingAsync(CancellationToken cancellationToken);
+}

@@ -1,0 +1,147 @@
+using System.Buffers.Binary;
+using System.IO.Hashing;
+using System.Text;
+
+namespace Gateway.Storage;
+
+/// <summary>How a parse of record bytes ended.</summary>
+internal enum RecordParse
+{
+    Ok,
+
+    /// <summary>Written by a release that this one does not know.</summary>
+    UnknownVersion,
+
+    /// <summary>Cut short, damaged (checksum), or not a record at all.</summary>
+    Corrupt,
+
+    /// <summary>A good record of another key: the store mixed up its replies.</summary>
+    WrongRecord,
+}
+
+/// <summary>
+/// The bytes of a settled answer, the same in every store. Version 1, integers big-endian, text Latin-1:
+/// <code>
+///   0        1        2                4                                12
+///   +--------+--------+----------------+--------------------------------+---------+
+///   | version| tomb-  | status         | first 8 bytes of the record id | header  |
+///   | = 1    | stone  | (2)            | (8)                            | count(2)|
+///   +--------+--------+----------------+--------------------------------+---------+
+///   then for each header field line:  name length (2), name, value length (4), value
+///   then:                             body length (4), body
+///   then:                             CRC-32 of all bytes before it (4)
+/// </code>
+/// The id makes a record self-identifying: an answer that belongs to another key is never used, whatever the store's client mixed up.
+/// </summary>
+internal static class RecordFormat
+{
+    public const byte Version = 1;
+    private const int FixedSize = 14;
+    private const int ChecksumSize = 4;
+
+    public static byte[] Write(RecordId id, StoredResponse response)
+    {
+        var size = FixedSize + 4 + response.Body.Length + ChecksumSize;
+        foreach (var (name, value) in response.Headers)
+        {
+            size += 2 + name.Length + 4 + value.Length;
+        }
+
+        var bytes = new byte[size];
+        bytes[0] = Version;
+        bytes[1] = (byte)response.Tombstone;
+        BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(2), (ushort)response.Status);
+        BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(4), id.Digest.A);
+        BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(12), (ushort)response.Headers.Count);
+        var rest = bytes.AsSpan(FixedSize);
+        foreach (var (name, value) in response.Headers)
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(rest, (ushort)name.Length);
+            Encoding.Latin1.GetBytes(name, rest[2..]);
+            rest = rest[(2 + name.Length)..];
+            BinaryPrimitives.WriteInt32BigEndian(rest, value.Length);
+            Encoding.Latin1.GetBytes(value, rest[4..]);
+            rest = rest[(4 + value.Length)..];
+        }
+
+        BinaryPrimitives.WriteInt32BigEndian(rest, response.Body.Length);
+        response.Body.Span.CopyTo(rest[4..]);
+        rest = rest[(4 + response.Body.Length)..];
+        BinaryPrimitives.WriteUInt32BigEndian(rest, Crc32.HashToUInt32(bytes.AsSpan(0, size - ChecksumSize)));
+        return bytes;
+    }
+
+    /// <summary>Reads a record without copying its body. Never throws on any bytes.</summary>
+    public static RecordParse TryRead(RecordId id, ReadOnlyMemory<byte> bytes, out StoredResponse response)
+    {
+        response = null!;
+        var span = bytes.Span;
+        if (span.Length > 0 && span[0] != Version)
+        {
+            return RecordParse.UnknownVersion;
+        }
+
+        if (span.Length < FixedSize + 4 + ChecksumSize
+            || BinaryPrimitives.ReadUInt32BigEndian(span[^ChecksumSize..]) != Crc32.HashToUInt32(span[..^ChecksumSize]))
+        {
+            return RecordParse.Corrupt;
+        }
+
+        if (BinaryPrimitives.ReadUInt64BigEndian(span[4..]) != id.Digest.A)
+        {
+            return RecordParse.WrongRecord;
+        }
+
+        var reader = new Reader(span[FixedSize..^ChecksumSize]);
+        var headers = new KeyValuePair<string, string>[BinaryPrimitives.ReadUInt16BigEndian(span[12..])];
+        for (var i = 0; i < headers.Length; i++)
+        {
+            if (!reader.TryReadText(lengthSize: 2, out var name) || !reader.TryReadText(lengthSize: 4, out var value))
+            {
+                return RecordParse.Corrupt;
+            }
+
+            headers[i] = new(name, value);
+        }
+
+        if (!reader.TryReadLength(4, out var bodyLength) || bodyLength != reader.Rest.Length || span[1] > (byte)TombstoneReason.Trailers)
+        {
+            return RecordParse.Corrupt;
+        }
+
+        var body = bytes.Slice(bytes.Length - ChecksumSize - bodyLength, bodyLength);
+        response = new StoredResponse(BinaryPrimitives.ReadUInt16BigEndian(span[2..]), headers, body, (TombstoneReason)span[1]);
+        return RecordParse.Ok;
+    }
+
+    private ref struct Reader(ReadOnlySpan<byte> rest)
+    {
+        public ReadOnlySpan<byte> Rest { get; private set; } = rest;
+
+        public bool TryReadLength(int lengthSize, out int length)
+        {
+            length = 0;
+            if (Rest.Length < lengthSize)
+            {
+                return false;
+            }
+
+            length = lengthSize == 2 ? BinaryPrimitives.ReadUInt16BigEndian(Rest) : BinaryPrimitives.ReadInt32BigEndian(Rest);
+            Rest = Rest[lengthSize..];
+            return length >= 0 && length <= Rest.Length;
+        }
+
+        public bool TryReadText(int lengthSize, out string text)
+        {
+            text = "";
+            if (!TryReadLength(lengthSize, out var length))
+            {
+                return false;
+            }
+
+            text = Encoding.Latin1.GetString(Rest[..length]);
+            Rest = Rest[length..];
+            return true;
+        }
+    }
+}

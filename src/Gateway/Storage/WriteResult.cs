@@ -1,0 +1,20 @@
+namespace Gateway.Storage;
+
+/// <summary>What became of an owner's write (settle, mark uncertain, release, renew).</summary>
+internal enum WriteResult
+{
+    /// <summary>Done, or done before by the same token: repeating a write changes nothing.</summary>
+    Done,
+
+    /// <summary>The store had lost the record and the owner's write put it back. A guarantee may be broken.</summary>
+    Recreated,
+
+    /// <summary>Nothing is on record, and there was nothing to do (release of a claim that is gone).</summary>
+    Gone,
+
+    /// <summary>Another token owns the record; nothing was written. A guarantee may be broken.</summary>
+    Foreign,
+
+    /// <summary>The same token settled the record otherwise before; the first settlement stands.</summary>
+    Settled,
+}
