@@ -1,0 +1,34 @@
+using System.Security.Cryptography;
+using System.Text;
+using StackExchange.Redis;
+
+namespace Gateway.Storage.Redis;
+
+/// <summary>A Lua file and its SHA-1, so that only its hash travels; the server is handed the text when it does not know it (NOSCRIPT).</summary>
+internal sealed class RedisScript
+{
+    private readonly string _text;
+    private readonly byte[] _hash;
+
+    public RedisScript(string file)
+    {
+        _text = EmbeddedResource.Read(file);
+#pragma warning disable CA5350 // Redis names scripts by SHA-1; nothing is protected by it
+        _hash = SHA1.HashData(Encoding.UTF8.GetBytes(_text));
+#pragma warning restore CA5350
+    }
+
+    public async Task<RedisResult> RunAsync(IDatabase database, RedisKey key, RedisValue[] arguments)
+    {
+        RedisKey[] keys = [key];
+        try
+        {
+            return await database.ScriptEvaluateAsync(_hash, keys, arguments, CommandFlags.DemandMaster);
+        }
+        catch (RedisServerException e) when (e.Message.StartsWith("NOSCRIPT", StringComparison.Ordinal))
+        {
+            // A server that lost its scripts (restart, SCRIPT FLUSH) did not run anything: sending the text is no repetition.
+            return await database.ScriptEvaluateAsync(_text, keys, arguments, CommandFlags.DemandMaster);
+        }
+    }
+}

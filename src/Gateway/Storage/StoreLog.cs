@@ -1,0 +1,29 @@
+namespace Gateway.Storage;
+
+/// <summary>Log events of the stores and of lease keeping: ids 2000 to 2099.</summary>
+internal static partial class StoreLog
+{
+    [LoggerMessage(2000, LogLevel.Warning, "The store {Store} is failing: {Reason}. Keyed requests are refused until it recovers.")]
+    public static partial void Failing(ILogger logger, string store, string reason);
+
+    [LoggerMessage(2001, LogLevel.Information, "The store {Store} works again.")]
+    public static partial void Recovered(ILogger logger, string store);
+
+    [LoggerMessage(2002, LogLevel.Warning, "The link to {Store} gave no sign of life for {Seconds} s; it is replaced.")]
+    public static partial void LinkReplaced(ILogger logger, string store, int seconds);
+
+    [LoggerMessage(2010, LogLevel.Error, "The store lost the claim {Record}; its owner put it back. If another request with this key came in between, it ran twice.")]
+    public static partial void ClaimRecreated(ILogger logger, string record);
+
+    [LoggerMessage(2011, LogLevel.Error, "The claim {Record} belongs to another owner now; its request may have run twice.")]
+    public static partial void ClaimForeign(ILogger logger, string record);
+
+    [LoggerMessage(2012, LogLevel.Warning, "Leases could not be renewed: {Reason}. It is tried again until they end.")]
+    public static partial void RenewFailed(ILogger logger, string reason);
+
+    [LoggerMessage(2013, LogLevel.Error, "The outcome of {Record} could not be recorded before its lease ended; its key stays uncertain.")]
+    public static partial void SettleGivenUp(ILogger logger, string record);
+
+    [LoggerMessage(2014, LogLevel.Information, "The outcome of {Record} was recorded late.")]
+    public static partial void SettledLate(ILogger logger, string record);
+}
