@@ -1,2 +1,5 @@
-var app = WebApplication.CreateBuilder(args).Build();
-app.Run();
+using Gateway;
+
+// Idempotency gateway: `run` (default) proxies, `check` validates a configuration. See ARCHITECTURE.md.
+AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true); // a bare LF does not end a line (RFC 9112, section 2.2)
+return await CommandLine.Create().Parse(args).InvokeAsync();

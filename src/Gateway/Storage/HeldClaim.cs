@@ -19,6 +19,9 @@ internal sealed class HeldClaim(ClaimRequest request, long renewedAt)
     /// <summary>When the lease last began, as a <see cref="TimeProvider"/> timestamp taken before the store was asked.</summary>
     public long RenewedAt { get; set; } = renewedAt;
 
+    /// <summary>Set before the claim's end is sent, so that no renewal follows it.</summary>
+    public bool Ended { get; set; }
+
     /// <summary>The write that the store still owes, once the first try failed.</summary>
     public ClaimEnd? Pending { get; set; }
 

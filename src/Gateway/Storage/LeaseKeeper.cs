@@ -11,7 +11,7 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// <summary>Bounds the answers kept for a store that is away; beyond it the oldest rule applies: the key stays uncertain.</summary>
     private const long MaxPendingBytes = 64 * 1024 * 1024;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
     private readonly ConcurrentDictionary<ClaimToken, HeldClaim> _held = new();
     private readonly IIdempotencyStore _store;
@@ -43,6 +43,7 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// <returns>False when the store did not take it (yet).</returns>
     public async ValueTask<bool> EndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default)
     {
+        claim.Ended = true;
         try
         {
             Report(claim, await WriteAsync(claim, end, answer));
@@ -65,6 +66,7 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
             return;
         }
 
+        claim.Ended = true;
         claim.Answer = answer;
         claim.Pending = end;
         _held[claim.Request.Token] = claim;
@@ -110,7 +112,7 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
             {
                 pending.Add(claim);
             }
-            else if (_time.GetElapsedTime(claim.RenewedAt) >= claim.Request.Lease / 3)
+            else if (!claim.Ended && _time.GetElapsedTime(claim.RenewedAt) >= claim.Request.Lease / 3)
             {
                 due.Add(claim);
             }
@@ -134,6 +136,13 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
             for (var i = 0; i < due.Count; i++)
             {
                 due[i].RenewedAt = askedAt;
+                if (results[i] == WriteResult.Recreated && due[i].Ended)
+                {
+                    // The claim was released while its renewal was on the way, and the renewal took the freed key again.
+                    EndLater(due[i], ClaimEnd.Release);
+                    continue;
+                }
+
                 Report(due[i], results[i]);
             }
         }

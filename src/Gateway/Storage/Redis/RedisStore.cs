@@ -38,6 +38,10 @@ internal sealed class RedisStore : IIdempotencyStore
 
     public string Description => $"Redis ({string.Join(", ", RedisConnection.CreateOptions(_settings).EndPoints)}, keys {_settings.Redis.KeyPrefix}*)";
 
+    /// <summary>How many end points the configuration string names.</summary>
+    /// <exception cref="ArgumentException">The client does not understand the string.</exception>
+    public static int CountEndPoints(StoreSettings settings) => RedisConnection.CreateOptions(settings).EndPoints.Count;
+
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
         if (!_clock.IsSet)

@@ -1,0 +1,88 @@
+using System.CommandLine;
+using Gateway.Configuration;
+
+namespace Gateway;
+
+/// <summary>The verbs <c>run</c> and <c>check</c>. Exit codes: 0 done, 1 failed to start, 2 the configuration is wrong.</summary>
+internal static class CommandLine
+{
+    private const int ConfigurationIsWrong = 2;
+
+    public static RootCommand Create()
+    {
+        var config = new Option<string>("--config", "-c")
+        {
+            Description = "The configuration file; see docs/configuration.md. Environment variables override it (Store__Kind=Redis).",
+            DefaultValueFactory = _ => "config/routes.json",
+            HelpName = "FILE",
+            Recursive = true,
+        };
+        var urls = new Option<string>("--urls")
+        {
+            Description = "Where to listen, separated by ; (http://0.0.0.0:8080). Endpoints with certificates go into the section Kestrel.",
+            DefaultValueFactory = _ => Environment.GetEnvironmentVariable("ASPNETCORE_URLS") ?? "http://127.0.0.1:8080",
+            HelpName = "URLS",
+        };
+
+        var run = new Command("run", "Run the gateway (the default).") { urls };
+        run.SetAction((parse, stop) => RunAsync(parse.GetRequiredValue(config), parse.GetRequiredValue(urls), stop));
+        var check = new Command("check", "Check a configuration: print every error and exit with 2, or print routes and their effective policies.");
+        check.SetAction(parse => Check(parse.GetRequiredValue(config)));
+
+        var root = new RootCommand("Makes the HTTP APIs behind it idempotent, by configuration alone.") { config, urls, run, check };
+        root.SetAction((parse, stop) => RunAsync(parse.GetRequiredValue(config), parse.GetRequiredValue(urls), stop));
+        return root;
+    }
+
+    private static int Check(string file)
+    {
+        if (TryLoad(file) is not { } settings)
+        {
+            return ConfigurationIsWrong;
+        }
+
+        Banner.WriteRoutes(Console.Out, settings);
+        Banner.WriteWarnings(Console.Out, settings);
+        return 0;
+    }
+
+    private static async Task<int> RunAsync(string file, string urls, CancellationToken stop)
+    {
+        if (TryLoad(file) is not { } settings)
+        {
+            return ConfigurationIsWrong;
+        }
+
+        await using var app = GatewayApplication.Build(file, settings, urls);
+        try
+        {
+            await app.StartAsync(stop);
+        }
+        catch (IOException e)
+        {
+            // An address in use, most often; Kestrel's message names it.
+            await Console.Error.WriteLineAsync($"The gateway cannot start: {e.Message}");
+            return 1;
+        }
+
+        Banner.Write(Console.Out, app, settings);
+        await app.WaitForShutdownAsync(stop);
+        return 0;
+    }
+
+    private static GatewaySettings? TryLoad(string file)
+    {
+        var errors = new ConfigurationErrors();
+        var settings = SettingsLoader.Load(file, errors);
+        if (settings is null)
+        {
+            Console.Error.WriteLine($"{file}: {errors.Errors.Count} error{(errors.Errors.Count == 1 ? "" : "s")}");
+            foreach (var error in errors.Errors)
+            {
+                Console.Error.WriteLine($"  {error}");
+            }
+        }
+
+        return settings;
+    }
+}

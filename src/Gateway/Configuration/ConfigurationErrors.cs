@@ -1,0 +1,21 @@
+namespace Gateway.Configuration;
+
+/// <summary>Collects everything that is wrong with a configuration, so that one run of <c>Gateway check</c> names all of it.</summary>
+internal sealed class ConfigurationErrors
+{
+    private readonly List<string> _errors = [];
+    private readonly List<string> _warnings = [];
+
+    public IReadOnlyList<string> Errors => _errors;
+
+    /// <summary>What is allowed but weakens the promise or does nothing.</summary>
+    public IReadOnlyList<string> Warnings => _warnings;
+
+    /// <param name="path">The setting, as <c>Idempotency:Policies:payments:Lease</c>.</param>
+    /// <param name="value">What stands there; null when nothing does.</param>
+    /// <param name="expected">What was expected instead.</param>
+    public void Add(string path, string? value, string expected) =>
+        _errors.Add(value is null ? $"{path}: {expected}" : $"{path} = \"{value}\": expected {expected}");
+
+    public void Warn(string path, string message) => _warnings.Add($"{path}: {message}");
+}

@@ -1,0 +1,32 @@
+using Gateway.Policies;
+using Gateway.Storage;
+using Yarp.ReverseProxy.Configuration;
+
+namespace Gateway.Configuration;
+
+/// <summary>A whole, valid configuration: what every other part of the gateway sees instead of <see cref="IConfiguration"/>.</summary>
+internal sealed record GatewaySettings
+{
+    public required StoreSettings Store { get; init; }
+
+    public required AdminSettings Admin { get; init; }
+
+    /// <summary>The secret of record ids from <c>Idempotency:Secret</c>; null when the store keeps one.</summary>
+    public required string? Secret { get; init; }
+
+    /// <summary>All policies by name, <c>default</c> included.</summary>
+    public required IReadOnlyDictionary<string, IdempotencyPolicy> Policies { get; init; }
+
+    public required IReadOnlyList<RouteConfig> Routes { get; init; }
+
+    public required IReadOnlyList<ClusterConfig> Clusters { get; init; }
+
+    public required IReadOnlyList<string> Warnings { get; init; }
+
+    /// <summary>The policy that a route's metadata opts into, or null.</summary>
+    public IdempotencyPolicy? PolicyOf(RouteConfig route) =>
+        route.Metadata is not null && route.Metadata.TryGetValue(MetadataKey, out var name) && Policies.TryGetValue(name, out var policy) ? policy : null;
+
+    /// <summary>The one line of a route's metadata that makes it idempotent.</summary>
+    public const string MetadataKey = "Idempotency";
+}

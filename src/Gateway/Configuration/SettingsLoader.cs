@@ -1,0 +1,184 @@
+using System.Net;
+using System.Text.Json;
+using Gateway.Policies;
+using Gateway.Storage;
+using Gateway.Storage.Redis;
+
+namespace Gateway.Configuration;
+
+/// <summary>
+/// The one conversion point from configuration to settings: file, then environment; every mistake is collected, none is thrown.
+/// </summary>
+internal static class SettingsLoader
+{
+    /// <summary>Sections of the file that belong to the host and are passed on to it as they are.</summary>
+    private static readonly string[] HostSections = ["Logging", "Kestrel"];
+
+    /// <summary>Shorter secrets could be guessed from a leaked record id.</summary>
+    private const int MinSecretLength = 32;
+
+    /// <returns>The settings, or null when <paramref name="errors"/> has any.</returns>
+    public static GatewaySettings? Load(string file, ConfigurationErrors errors) =>
+        TryReadFile(file, errors) is { } configuration ? Convert(configuration, errors) : null;
+
+    /// <summary>Reads the file and lays the environment over it.</summary>
+    public static IConfigurationRoot? TryReadFile(string file, ConfigurationErrors errors)
+    {
+        try
+        {
+            var json = new ConfigurationBuilder().AddJsonStream(new MemoryStream(File.ReadAllBytes(file))).Build();
+            RejectUnknownSections(json, errors);
+            return new ConfigurationBuilder().AddConfiguration(json).AddEnvironmentVariables().Build();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            errors.Add(file, null, $"cannot be read: {e.Message}");
+        }
+        catch (Exception e) when (e is InvalidDataException or FormatException or JsonException)
+        {
+            errors.Add(file, null, $"is not valid JSON: {(e.InnerException ?? e).Message}");
+        }
+
+        return null;
+    }
+
+    /// <returns>The settings, or null when <paramref name="errors"/> has any.</returns>
+    public static GatewaySettings? Convert(IConfiguration configuration, ConfigurationErrors errors)
+    {
+        var root = new SettingsReader(configuration, "", errors);
+        var store = ReadStore(root.Section("Store"));
+        var idempotency = root.Section("Idempotency");
+        var secret = ReadSecret(idempotency);
+        var policies = ReadPolicies(idempotency.Section("Policies"));
+        idempotency.RejectUnknown();
+        var admin = ReadAdmin(root.Section("Admin"));
+        var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
+        ProxyReader.CheckPolicies(routes, policies, errors);
+        return errors.Errors.Count > 0
+            ? null
+            : new GatewaySettings
+            {
+                Store = store,
+                Admin = admin,
+                Secret = secret,
+                Policies = policies,
+                Routes = routes,
+                Clusters = clusters,
+                Warnings = errors.Warnings,
+            };
+    }
+
+    private static void RejectUnknownSections(IConfigurationRoot json, ConfigurationErrors errors)
+    {
+        var root = new SettingsReader(json, "", errors);
+        foreach (var section in (string[])["Store", "Idempotency", ProxyReader.Section, "Admin", .. HostSections])
+        {
+            root.Section(section);
+        }
+
+        root.OptionalText("$schema");
+        root.RejectUnknown();
+    }
+
+    private static StoreSettings ReadStore(SettingsReader reader)
+    {
+        var defaults = new StoreSettings();
+        var embedded = reader.Section("Embedded");
+        var redis = reader.Section("Redis");
+        var settings = new StoreSettings
+        {
+            Kind = reader.Choice("Kind", defaults.Kind, "Postgres"),
+            Timeout = reader.Duration("Timeout", defaults.Timeout, TimeSpan.FromMilliseconds(50), TimeSpan.FromSeconds(10)),
+            Embedded = new EmbeddedStoreSettings
+            {
+                Path = embedded.Text("Path", defaults.Embedded.Path),
+                Durability = embedded.Choice("Durability", defaults.Embedded.Durability),
+            },
+            Redis = new RedisStoreSettings
+            {
+                Configuration = redis.Text("Configuration", defaults.Redis.Configuration),
+                KeyPrefix = redis.Text("KeyPrefix", defaults.Redis.KeyPrefix),
+            },
+        };
+        reader.NotYet("Postgres");
+        embedded.RejectUnknown();
+        redis.RejectUnknown();
+        reader.RejectUnknown();
+        CheckRedis(settings, redis);
+        return settings;
+    }
+
+    private static void CheckRedis(StoreSettings settings, SettingsReader redis)
+    {
+        if (settings.Redis.KeyPrefix.AsSpan().ContainsAny('{', '}'))
+        {
+            redis.Errors.Add(redis.PathOf("KeyPrefix"), settings.Redis.KeyPrefix, "a prefix without { and }, which would choose the Cluster's slot");
+        }
+
+        try
+        {
+            if (RedisStore.CountEndPoints(settings) == 0)
+            {
+                redis.Errors.Add(redis.PathOf("Configuration"), settings.Redis.Configuration, "at least one host:port");
+            }
+        }
+        catch (ArgumentException e)
+        {
+            // The string may hold a password: the client's message names the option, the value is not repeated.
+            redis.Errors.Add(redis.PathOf("Configuration"), null, $"expected a StackExchange.Redis configuration string such as 127.0.0.1:6379; {e.Message}");
+        }
+    }
+
+    private static string? ReadSecret(SettingsReader reader)
+    {
+        var secret = reader.OptionalText("Secret");
+        if (secret is { Length: < MinSecretLength })
+        {
+            reader.Errors.Add(reader.PathOf("Secret"), null, $"expected at least {MinSecretLength} characters, the same for all instances; found {secret.Length}");
+        }
+
+        return secret;
+    }
+
+    private static Dictionary<string, IdempotencyPolicy> ReadPolicies(SettingsReader reader)
+    {
+        var policies = new Dictionary<string, IdempotencyPolicy>(StringComparer.Ordinal)
+        {
+            [IdempotencyPolicy.DefaultName] = new() { Name = IdempotencyPolicy.DefaultName },
+        };
+        foreach (var name in reader.Names())
+        {
+            policies[name] = PolicyReader.Read(name, reader.Section(name));
+        }
+
+        return policies;
+    }
+
+    private static AdminSettings ReadAdmin(SettingsReader reader)
+    {
+        var defaults = new AdminSettings();
+        var settings = new AdminSettings { Urls = reader.Text("Urls", defaults.Urls), Token = reader.OptionalText("Token") };
+        reader.RejectUnknown();
+        foreach (var url in settings.Urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            BindingAddress address;
+            try
+            {
+                address = BindingAddress.Parse(url);
+            }
+            catch (FormatException)
+            {
+                reader.Errors.Add(reader.PathOf("Urls"), url, "addresses such as http://127.0.0.1:9091, separated by ;");
+                continue;
+            }
+
+            var loopback = address.Host is "localhost" || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
+            if (!loopback && settings.Token is null)
+            {
+                reader.Errors.Add(reader.PathOf("Token"), null, $"expected a token, because {url} is not a loopback address");
+            }
+        }
+
+        return settings;
+    }
+}

@@ -1,0 +1,178 @@
+using System.Globalization;
+
+namespace Gateway.Configuration;
+
+/// <summary>Converts one item of a list.</summary>
+internal delegate bool Parser<T>(string text, out T value);
+
+/// <summary>
+/// Reads one section key by key, remembers which keys it was asked for, and reports every other key as unknown. What cannot be
+/// converted is reported and replaced by the default, so that reading goes on and finds the next mistake.
+/// </summary>
+internal sealed class SettingsReader(IConfiguration section, string path, ConfigurationErrors errors)
+{
+    private readonly List<string> _known = [];
+
+    public string Path => path;
+
+    public ConfigurationErrors Errors => errors;
+
+    public string PathOf(string key) => path.Length == 0 ? key : $"{path}:{key}";
+
+    /// <summary>A nested section, read by its own reader; empty when it is not written.</summary>
+    public SettingsReader Section(string key)
+    {
+        _known.Add(key);
+        var child = section.GetSection(key);
+        if (!string.IsNullOrEmpty(child.Value))
+        {
+            errors.Add(PathOf(key), child.Value, "an object with settings");
+        }
+
+        return new SettingsReader(child, PathOf(key), errors);
+    }
+
+    /// <summary>The names of the children, for sections whose keys are chosen by the user.</summary>
+    public IReadOnlyList<string> Names() => [.. section.GetChildren().Select(child => child.Key)];
+
+    public string Text(string key, string fallback) => Value(key) is { Length: > 0 } value ? value : fallback;
+
+    public string? OptionalText(string key) => Value(key) is { Length: > 0 } value ? value : null;
+
+    public T Choice<T>(string key, T fallback, params ReadOnlySpan<string> notYet)
+        where T : struct, Enum
+    {
+        if (Value(key) is not { } value)
+        {
+            return fallback;
+        }
+
+        foreach (var name in Enum.GetNames<T>())
+        {
+            if (name.Equals(value, StringComparison.OrdinalIgnoreCase))
+            {
+                return Enum.Parse<T>(name);
+            }
+        }
+
+        var choices = string.Join(" or ", Enum.GetNames<T>());
+        foreach (var name in notYet)
+        {
+            if (name.Equals(value, StringComparison.OrdinalIgnoreCase))
+            {
+                errors.Add(PathOf(key), value, $"{choices}; {name} is not supported yet");
+                return fallback;
+            }
+        }
+
+        errors.Add(PathOf(key), value, choices);
+        return fallback;
+    }
+
+    /// <summary>A duration, as <c>00:00:30</c> or <c>1.00:00:00</c>.</summary>
+    public TimeSpan Duration(string key, TimeSpan fallback, TimeSpan min, TimeSpan max)
+    {
+        if (Value(key) is not { } value)
+        {
+            return fallback;
+        }
+
+        // A bare number would be taken for days by TimeSpan; whoever writes 30 means seconds.
+        if (value.Contains(':', StringComparison.Ordinal)
+            && TimeSpan.TryParse(value, CultureInfo.InvariantCulture, out var duration) && duration >= min && duration <= max)
+        {
+            return duration;
+        }
+
+        errors.Add(PathOf(key), value, $"a duration [days.]hours:minutes:seconds from {min:c} to {max:c}");
+        return fallback;
+    }
+
+    public long Number(string key, long fallback, long min, long max, string unit)
+    {
+        if (Value(key) is not { } value)
+        {
+            return fallback;
+        }
+
+        if (long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= min && number <= max)
+        {
+            return number;
+        }
+
+        errors.Add(PathOf(key), value, $"a whole number of {unit} from {min} to {max}");
+        return fallback;
+    }
+
+    /// <summary>A list; written, it replaces the default as a whole. A single value stands for a list of one.</summary>
+    public IReadOnlyList<T> List<T>(string key, IReadOnlyList<T> fallback, Parser<T> parse, string expected)
+    {
+        _known.Add(key);
+        var child = section.GetSection(key);
+        var items = child.GetChildren().Select(item => (item.Path, item.Value)).ToList();
+        if (items.Count == 0)
+        {
+            if (child.Value is null)
+            {
+                return fallback;
+            }
+
+            // An empty array reads as an empty string.
+            items = child.Value.Length == 0 ? [] : [(PathOf(key), child.Value)];
+        }
+
+        var list = new List<T>(items.Count);
+        foreach (var (itemPath, value) in items)
+        {
+            if (value is not null && parse(value, out var parsed))
+            {
+                list.Add(parsed);
+            }
+            else
+            {
+                errors.Add(itemPath, value ?? "null", expected);
+            }
+        }
+
+        return list;
+    }
+
+    /// <summary>Reports a key that the design knows and this release does not serve.</summary>
+    public void NotYet(params ReadOnlySpan<string> keys)
+    {
+        foreach (var key in keys)
+        {
+            _known.Add(key);
+            var child = section.GetSection(key);
+            if (child.Value is { Length: > 0 } || child.GetChildren().Any())
+            {
+                errors.Add(PathOf(key), null, "not supported yet; remove it");
+            }
+        }
+    }
+
+    /// <summary>Reports every key that nobody asked for.</summary>
+    public void RejectUnknown()
+    {
+        foreach (var child in section.GetChildren())
+        {
+            if (!_known.Contains(child.Key, StringComparer.OrdinalIgnoreCase))
+            {
+                errors.Add(PathOf(child.Key), null, $"unknown setting; known here: {string.Join(", ", _known)}");
+            }
+        }
+    }
+
+    private string? Value(string key)
+    {
+        _known.Add(key);
+        var child = section.GetSection(key);
+        if (child.GetChildren().Any())
+        {
+            errors.Add(PathOf(key), null, "expected a single value, not an object or a list");
+            return null;
+        }
+
+        return child.Value;
+    }
+}

@@ -1,0 +1,22 @@
+namespace Gateway.Forwarding;
+
+/// <summary>
+/// What the HTTP client saw of one forward, below YARP, which hides it: whether an answer came, and whether its end can be trusted.
+/// Set as a feature of the request before forwarding; <see cref="SingleSendHandler"/> fills it in.
+/// </summary>
+internal sealed class ForwardTrace
+{
+    /// <summary>How the trace travels with the outgoing request.</summary>
+    public static readonly HttpRequestOptionsKey<ForwardTrace> Key = new("gateway.forward-trace");
+
+    /// <summary>The backend's status code, once its header section was read.</summary>
+    public int? Status { get; set; }
+
+    /// <summary>
+    /// The body has neither a length nor chunks, so that a cut-off body looks complete (RFC 9112, section 6.3, item 8).
+    /// </summary>
+    public bool Unframed { get; set; }
+
+    /// <summary>The backend announced trailer fields, which a recorded answer cannot carry.</summary>
+    public bool HasTrailers { get; set; }
+}

@@ -1,0 +1,68 @@
+using Microsoft.AspNetCore.Http.Features;
+using Yarp.ReverseProxy.Transforms;
+using Yarp.ReverseProxy.Transforms.Builder;
+
+namespace Gateway.Forwarding;
+
+/// <summary>What the gateway changes in every route's forwarding, beside the route's own transforms.</summary>
+internal static class ForwardingTransforms
+{
+    private static readonly UriCreationOptions AsWritten = new() { DangerousDisablePathAndQueryCanonicalization = true };
+
+    public static void Add(TransformBuilderContext builder)
+    {
+        if (!ChangesTarget(builder))
+        {
+            builder.AddRequestTransform(UseRawTarget);
+        }
+
+        builder.AddRequestTransform(RemoveNominatedFields);
+        builder.AddRequestTransform(AttachTrace);
+    }
+
+    /// <summary>A route that rewrites paths or queries keeps YARP's target, because its transforms work on the decoded path.</summary>
+    private static bool ChangesTarget(TransformBuilderContext builder) =>
+        builder.Route.Transforms?.Any(transform => transform.Keys.Any(key =>
+            key.StartsWith("Path", StringComparison.OrdinalIgnoreCase) || key.StartsWith("Query", StringComparison.OrdinalIgnoreCase))) is true;
+
+    private static ValueTask UseRawTarget(RequestTransformContext transform)
+    {
+        var raw = transform.HttpContext.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (RequestTarget.IsPlain(raw))
+        {
+            transform.ProxyRequest.RequestUri = new Uri(string.Concat(transform.DestinationPrefix.AsSpan().TrimEnd('/'), raw), AsWritten);
+        }
+
+        return default;
+    }
+
+    /// <summary>A proxy must remove the fields that Connection names (RFC 9110, section 7.6.1); YARP removes Connection alone.</summary>
+    private static ValueTask RemoveNominatedFields(RequestTransformContext transform)
+    {
+        var connection = transform.HttpContext.Request.Headers.Connection;
+        if (connection.Count == 0 || (connection.Count == 1 && connection[0] is "keep-alive" or "close"))
+        {
+            return default;
+        }
+
+        foreach (var name in connection.SelectMany(value => (value ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)))
+        {
+            if (!name.Equals("Upgrade", StringComparison.OrdinalIgnoreCase))
+            {
+                RequestTransform.RemoveHeader(transform, name);
+            }
+        }
+
+        return default;
+    }
+
+    private static ValueTask AttachTrace(RequestTransformContext transform)
+    {
+        if (transform.HttpContext.Features.Get<ForwardTrace>() is { } trace)
+        {
+            transform.ProxyRequest.Options.Set(ForwardTrace.Key, trace);
+        }
+
+        return default;
+    }
+}

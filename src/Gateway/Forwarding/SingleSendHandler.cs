@@ -1,0 +1,41 @@
+using System.Net;
+
+namespace Gateway.Forwarding;
+
+/// <summary>
+/// One forward, one arrival. .NET's client sends a request without content again, by itself, when a reused connection closes before
+/// any response byte, POST and DELETE included: the backend may have executed it already. A request that has content, even an empty
+/// one, and does not wait for 100-continue, is sent once. It stands here and not in a YARP transform because YARP loses track of
+/// content that a transform replaces.
+/// </summary>
+internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
+{
+    protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        if (request.Content is null && !IsSafe(request.Method))
+        {
+            request.Content = new ByteArrayContent([]);
+        }
+
+        request.Headers.ExpectContinue = false;
+        var response = await base.SendAsync(request, cancellationToken);
+        if (request.Options.TryGetValue(ForwardTrace.Key, out var trace))
+        {
+            trace.Status = (int)response.StatusCode;
+            trace.Unframed = IsUnframed(response);
+            trace.HasTrailers = response.Headers.Contains("Trailer");
+        }
+
+        return response;
+    }
+
+    /// <summary>Safe methods may be sent again, and must not be given a Content-Length that the client did not send.</summary>
+    private static bool IsSafe(HttpMethod method) =>
+        method == HttpMethod.Get || method == HttpMethod.Head || method == HttpMethod.Options || method == HttpMethod.Trace || method == HttpMethod.Connect;
+
+    private static bool IsUnframed(HttpResponseMessage response) =>
+        response.Version.Major < 2
+        && response.StatusCode is not (HttpStatusCode.NoContent or HttpStatusCode.NotModified)
+        && response.Content.Headers.ContentLength is null
+        && response.Headers.TransferEncodingChunked is not true;
+}

@@ -1,0 +1,38 @@
+using Gateway.Configuration;
+using Gateway.Idempotency;
+
+namespace Gateway;
+
+/// <summary>Builds the web application: services, then the pipeline in order.</summary>
+internal static class GatewayApplication
+{
+    public static WebApplication Build(string file, GatewaySettings settings, string urls)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new() { ApplicationName = "Gateway" });
+        if (SettingsLoader.TryReadFile(file, new ConfigurationErrors()) is { } configuration)
+        {
+            builder.Configuration.AddConfiguration(configuration);
+        }
+
+        builder.AddServer(urls);
+        builder.AddGateway(file, settings);
+
+        var app = builder.Build();
+        app.MapGet(WellKnownPage.Path, (HttpRequest request, LiveSettings live) => WellKnownPage.Get(request, live));
+        app.MapReverseProxy(proxy =>
+            {
+                proxy.UseMiddleware<IdempotencyMiddleware>();
+                proxy.UseSessionAffinity();
+                proxy.UseLoadBalancing();
+                proxy.UsePassiveHealthChecks();
+            })
+            .ConfigureEndpoints((endpoint, route) =>
+            {
+                if (app.Services.GetRequiredService<LiveSettings>().Current.PolicyOf(route) is { } policy)
+                {
+                    endpoint.WithMetadata(policy);
+                }
+            });
+        return app;
+    }
+}

@@ -1,0 +1,22 @@
+namespace Gateway.Idempotency;
+
+/// <summary>Writes a whole body with its length, so that the first answer and its replays are framed alike.</summary>
+internal static class AnswerBody
+{
+    public static async Task WriteAsync(HttpResponse response, ReadOnlyMemory<byte> body)
+    {
+        response.Headers.Remove("Transfer-Encoding");
+        if (response.StatusCode is 204 or 205 or 304)
+        {
+            // No content, whatever the backend said (RFC 9110, section 8.6).
+            response.Headers.Remove("Content-Length");
+            return;
+        }
+
+        response.ContentLength = body.Length;
+        if (!body.IsEmpty)
+        {
+            await response.BodyWriter.WriteAsync(body);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+using Gateway.Forwarding;
+using Gateway.Policies;
+using Gateway.Storage;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace Gateway.Idempotency;
+
+/// <summary>What is known after a forward, and so what becomes of the claim.</summary>
+internal enum OutcomeKind
+{
+    /// <summary>The backend's whole answer is here: record it.</summary>
+    Answered,
+
+    /// <summary>Executed, but the answer cannot be kept: tombstone.</summary>
+    NotKept,
+
+    /// <summary>The backend says that it did not serve the request (policy): release, and pass its answer on.</summary>
+    Refused,
+
+    /// <summary>Provably not sent: release.</summary>
+    NeverSent,
+
+    /// <summary>Not forwarded; something in the pipeline answered in the backend's place: release, and pass that answer on.</summary>
+    NotForwarded,
+
+    /// <summary>The backend answered that it does not know (policy): mark uncertain, and pass its answer on.</summary>
+    UncertainAnswer,
+
+    /// <summary>Sent, and no usable answer came: mark uncertain.</summary>
+    Uncertain,
+}
+
+/// <param name="Kind">What is known.</param>
+/// <param name="Reason">Why the answer is not kept, when <see cref="OutcomeKind.NotKept"/>.</param>
+/// <param name="TimedOut">Whether a timeout is why no answer came (504 instead of 502).</param>
+internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason Reason = TombstoneReason.None, bool TimedOut = false)
+{
+    /// <summary>
+    /// Classifies one forward. Valid only with <see cref="SingleSendHandler"/> below, which makes a connection error mean that nothing
+    /// was sent. When in doubt: uncertain.
+    /// </summary>
+    /// <param name="error">YARP's error, if it reported one; then the response's status is YARP's, not the backend's.</param>
+    /// <param name="failure">The exception behind it, or one that escaped from the pipeline.</param>
+    /// <param name="trace">What the client below YARP saw.</param>
+    /// <param name="policy">What the backend's statuses mean.</param>
+    /// <param name="noStore">The backend forbade storing its answer.</param>
+    public static ForwardOutcome Classify(ForwarderError error, Exception? failure, ForwardTrace trace, IdempotencyPolicy policy, bool noStore) => error switch
+    {
+        ForwarderError.None => failure is not null ? new(OutcomeKind.Uncertain) : ClassifyAnswer(trace, policy, noStore),
+
+        ForwarderError.RequestCreation or ForwarderError.NoAvailableDestinations => new(OutcomeKind.NeverSent),
+        ForwarderError.Request => new(IsBeforeSending(failure) ? OutcomeKind.NeverSent : OutcomeKind.Uncertain),
+        ForwarderError.RequestTimedOut => new(OutcomeKind.Uncertain, TimedOut: true),
+
+        // Executed: the backend's header section was read and could not be passed on.
+        ForwarderError.ResponseHeaders => trace.Status is null ? new(OutcomeKind.Uncertain) : new(OutcomeKind.NotKept, TombstoneReason.Headers),
+
+        // Must not occur, as the client's abort is detached and the body is read first. If they do, nothing is known.
+        ForwarderError.RequestCanceled or ForwarderError.RequestBodyCanceled or ForwarderError.RequestBodyClient => new(OutcomeKind.Uncertain),
+
+        // The backend may have acted on a part of the request; an incomplete answer must not be used (RFC 9111, section 3.3).
+        ForwarderError.RequestBodyDestination or ForwarderError.ResponseBodyDestination
+            or ForwarderError.ResponseBodyCanceled or ForwarderError.ResponseBodyClient => new(OutcomeKind.Uncertain),
+
+        // Upgrades are refused before anything is claimed.
+        _ => new(OutcomeKind.Uncertain),
+    };
+
+    private static ForwardOutcome ClassifyAnswer(ForwardTrace trace, IdempotencyPolicy policy, bool noStore) => trace.Status switch
+    {
+        null => new(OutcomeKind.NotForwarded),
+        { } status when policy.ReleaseStatuses.Contains(status) => new(OutcomeKind.Refused),
+        { } status when policy.UncertainStatuses.Contains(status) => new(OutcomeKind.UncertainAnswer),
+        206 => new(OutcomeKind.NotKept, TombstoneReason.Partial),
+        _ when trace.Unframed => new(OutcomeKind.NotKept, TombstoneReason.Unframed),
+        _ when trace.HasTrailers => new(OutcomeKind.NotKept, TombstoneReason.Trailers),
+        _ when noStore => new(OutcomeKind.NotKept, TombstoneReason.NoStore),
+        _ => new(OutcomeKind.Answered),
+    };
+
+    private static bool IsBeforeSending(Exception? failure) => failure is HttpRequestException
+    {
+        HttpRequestError: HttpRequestError.NameResolutionError or HttpRequestError.ConnectionError or HttpRequestError.SecureConnectionError,
+    };
+}

@@ -1,0 +1,29 @@
+namespace Gateway.Idempotency;
+
+/// <summary>Log events of a keyed request: ids 1000 to 1099. Records are named by eight digits of their id, keys never.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(1000, LogLevel.Debug, "{Record} {Policy}: first request answered {Status}, {Outcome}.")]
+    public static partial void Forwarded(ILogger logger, string record, string policy, int status, OutcomeKind outcome);
+
+    [LoggerMessage(1001, LogLevel.Debug, "{Record} {Policy}: replayed {Status}.")]
+    public static partial void Replayed(ILogger logger, string record, string policy, int status);
+
+    [LoggerMessage(1002, LogLevel.Debug, "{Record} {Policy}: refused with {Problem}.")]
+    public static partial void Refused(ILogger logger, string record, string policy, string problem);
+
+    [LoggerMessage(1003, LogLevel.Warning, "{Record} {Policy}: the outcome is uncertain ({Error}). The key answers outcome-uncertain until its retention ends.")]
+    public static partial void Uncertain(ILogger logger, string record, string policy, string error, Exception? exception);
+
+    [LoggerMessage(1004, LogLevel.Warning, "{Record} {Policy}: the backend answered {Status}, and the store did not take the answer. It is tried again in the background.")]
+    public static partial void NotRecorded(ILogger logger, string record, string policy, int status);
+
+    [LoggerMessage(1005, LogLevel.Information, "{Record} {Policy}: the backend was not reached ({Error}); the key is free again.")]
+    public static partial void NeverSent(ILogger logger, string record, string policy, string error);
+
+    [LoggerMessage(1006, LogLevel.Error, "{Record} {Policy}: the recorded answer cannot be used ({Parse}). Nothing is forwarded.")]
+    public static partial void UnusableRecord(ILogger logger, string record, string policy, Storage.RecordParse parse);
+
+    [LoggerMessage(1007, LogLevel.Information, "{Policy}: forwarded without protection, because the store is down and the policy says Bypass.")]
+    public static partial void Bypassed(ILogger logger, string policy);
+}

@@ -1,0 +1,67 @@
+using Gateway.Policies;
+
+namespace Gateway.Idempotency;
+
+/// <summary>Which fields of an answer are recorded: the end-to-end ones (RFC 9110, section 7.6.1), less those that the policy drops.</summary>
+internal static class RecordedHeaders
+{
+    private static readonly HashSet<string> NeverRecorded = new(StringComparer.OrdinalIgnoreCase)
+    {
+        "Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+        "Content-Length", // written anew from the recorded body
+        GatewayHeaders.Status,
+    };
+
+    /// <summary>A pair per field line, in order, multiple values apart.</summary>
+    public static List<KeyValuePair<string, string>> Of(IHeaderDictionary headers, IdempotencyPolicy policy)
+    {
+        var recorded = new List<KeyValuePair<string, string>>(headers.Count);
+        var nominated = headers.Connection.Count > 0 ? headers.GetCommaSeparatedValues("Connection") : [];
+        foreach (var (name, values) in headers)
+        {
+            if (NeverRecorded.Contains(name)
+                || name.StartsWith("Proxy-", StringComparison.OrdinalIgnoreCase)
+                || Contains(policy.DropHeaders, name)
+                || Contains(nominated, name))
+            {
+                continue;
+            }
+
+            foreach (var value in values)
+            {
+                recorded.Add(new(name, value ?? ""));
+            }
+        }
+
+        return recorded;
+    }
+
+    /// <summary>Removes the fields that the backend's Connection names, and Connection, before the answer goes to the client.</summary>
+    public static void RemoveHopByHop(IHeaderDictionary headers)
+    {
+        if (headers.Connection.Count == 0)
+        {
+            return;
+        }
+
+        foreach (var name in headers.GetCommaSeparatedValues("Connection"))
+        {
+            headers.Remove(name);
+        }
+
+        headers.Remove("Connection");
+    }
+
+    private static bool Contains(IReadOnlyList<string> names, string name)
+    {
+        foreach (var item in names)
+        {
+            if (string.Equals(item, name, StringComparison.OrdinalIgnoreCase))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,58 @@
+using Gateway.Policies;
+using Gateway.Storage;
+using Gateway.Telemetry;
+
+namespace Gateway.Idempotency;
+
+/// <summary>What became of each covered request: one log event and one count, in one place.</summary>
+internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJournal> logger)
+{
+    public void Refused(IdempotencyPolicy policy, Problem problem, RecordId? record)
+    {
+        metrics.Request(policy.Name, problem.Slug);
+        if (logger.IsEnabled(LogLevel.Debug))
+        {
+            Log.Refused(logger, record?.Short ?? "-", policy.Name, problem.Slug);
+        }
+    }
+
+    public void Replayed(IdempotencyPolicy policy, RecordId record, int status)
+    {
+        metrics.Request(policy.Name, "replayed");
+        if (logger.IsEnabled(LogLevel.Debug))
+        {
+            Log.Replayed(logger, record.Short, policy.Name, status);
+        }
+    }
+
+    public void Forwarded(IdempotencyPolicy policy, RecordId record, int status, OutcomeKind outcome)
+    {
+        metrics.Request(policy.Name, outcome switch
+        {
+            OutcomeKind.Answered => "recorded",
+            OutcomeKind.NotKept => Problem.AnswerNotKept.Slug,
+            OutcomeKind.Refused or OutcomeKind.NotForwarded => "released",
+            OutcomeKind.NeverSent => Problem.BackendUnreachable.Slug,
+            _ => Problem.OutcomeUncertain.Slug,
+        });
+        if (logger.IsEnabled(LogLevel.Debug))
+        {
+            Log.Forwarded(logger, record.Short, policy.Name, status, outcome);
+        }
+    }
+
+    public void Bypassed(IdempotencyPolicy policy)
+    {
+        metrics.Request(policy.Name, "bypassed");
+        Log.Bypassed(logger, policy.Name);
+    }
+
+    public void Uncertain(IdempotencyPolicy policy, RecordId record, string why, Exception? exception) =>
+        Log.Uncertain(logger, record.Short, policy.Name, why, exception);
+
+    public void NotRecorded(IdempotencyPolicy policy, RecordId record, int status) => Log.NotRecorded(logger, record.Short, policy.Name, status);
+
+    public void NeverSent(IdempotencyPolicy policy, RecordId record, string why) => Log.NeverSent(logger, record.Short, policy.Name, why);
+
+    public void UnusableRecord(IdempotencyPolicy policy, RecordId record, RecordParse parse) => Log.UnusableRecord(logger, record.Short, policy.Name, parse);
+}

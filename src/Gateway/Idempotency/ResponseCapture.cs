@@ -1,0 +1,164 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Gateway.Storage;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Gateway.Idempotency;
+
+/// <summary>
+/// Stands in for the response body while the request is forwarded: keeps the answer back until it is settled. An answer that cannot be
+/// kept (too large, a stream) is settled as a tombstone at that moment, and from then on passed through to the client.
+/// </summary>
+/// <param name="context">The request; its response headers are looked at when the first byte arrives.</param>
+/// <param name="inner">The client's side.</param>
+/// <param name="maxBytes">The largest body that is kept.</param>
+/// <param name="settleTombstone">Settles the key before the first byte of an answer that is not kept reaches the client.</param>
+internal sealed class ResponseCapture(HttpContext context, IHttpResponseBodyFeature inner, long maxBytes, Func<TombstoneReason, ValueTask> settleTombstone)
+    : Stream, IHttpResponseBodyFeature, IDisposable
+{
+    private byte[] _buffer = [];
+    private int _length;
+    private bool _started;
+    private PipeWriter? _writer;
+
+    /// <summary>The answer is settled as a tombstone and reaches the client as it comes.</summary>
+    public bool IsPassedThrough { get; private set; }
+
+    /// <summary>What was captured; valid until disposal.</summary>
+    public ReadOnlyMemory<byte> Body => _buffer.AsMemory(0, _length);
+
+    public Stream Stream => this;
+
+    public PipeWriter Writer => _writer ??= PipeWriter.Create(this, new StreamPipeWriterOptions(leaveOpen: true));
+
+    public override bool CanRead => false;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => true;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    /// <summary>Forgets what was captured, to answer something else.</summary>
+    public void Discard() => _length = 0;
+
+    public void DisableBuffering()
+    {
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken = default) => IsPassedThrough ? inner.StartAsync(cancellationToken) : Task.CompletedTask;
+
+    public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default) =>
+        SendFileFallback.SendFileAsync(this, path, offset, count, cancellationToken);
+
+    public async Task CompleteAsync()
+    {
+        if (_writer is not null)
+        {
+            await _writer.FlushAsync();
+        }
+
+        if (IsPassedThrough)
+        {
+            await inner.CompleteAsync();
+        }
+    }
+
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        if (IsPassedThrough)
+        {
+            return inner.Stream.WriteAsync(buffer, cancellationToken);
+        }
+
+        if (ReasonNotToKeep(buffer.Length) is var reason and not TombstoneReason.None)
+        {
+            return PassThroughAsync(reason, buffer, cancellationToken);
+        }
+
+        Append(buffer.Span);
+        return default;
+    }
+
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException("The response body is written asynchronously.");
+
+    public override Task FlushAsync(CancellationToken cancellationToken) => IsPassedThrough ? inner.Stream.FlushAsync(cancellationToken) : Task.CompletedTask;
+
+    public override void Flush()
+    {
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (_buffer.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = [];
+            _length = 0;
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private TombstoneReason ReasonNotToKeep(int count)
+    {
+        if (!_started)
+        {
+            _started = true;
+            if (context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) is true)
+            {
+                return TombstoneReason.Stream;
+            }
+
+            if (context.Response.ContentLength > maxBytes)
+            {
+                return TombstoneReason.TooLarge;
+            }
+        }
+
+        return _length + (long)count > maxBytes ? TombstoneReason.TooLarge : TombstoneReason.None;
+    }
+
+    private async ValueTask PassThroughAsync(TombstoneReason reason, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        await settleTombstone(reason);
+        IsPassedThrough = true;
+        await inner.Stream.WriteAsync(Body, cancellationToken);
+        await inner.Stream.WriteAsync(buffer, cancellationToken);
+        await inner.Stream.FlushAsync(cancellationToken);
+    }
+
+    private void Append(ReadOnlySpan<byte> bytes)
+    {
+        if (_length + bytes.Length > _buffer.Length)
+        {
+            var expected = _length == 0 && context.Response.ContentLength is { } length ? (int)length : 2 * _buffer.Length;
+            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_length + bytes.Length, expected));
+            Body.Span.CopyTo(larger);
+            if (_buffer.Length > 0)
+            {
+                ArrayPool<byte>.Shared.Return(_buffer);
+            }
+
+            _buffer = larger;
+        }
+
+        bytes.CopyTo(_buffer.AsSpan(_length));
+        _length += bytes.Length;
+    }
+}

@@ -1,0 +1,77 @@
+using System.Diagnostics;
+using System.Text;
+using Gateway.Admin;
+using Gateway.Configuration;
+using Gateway.Forwarding;
+using Gateway.Idempotency;
+using Gateway.Storage;
+using Gateway.Storage.Embedded;
+using Gateway.Storage.Redis;
+using Gateway.Telemetry;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Yarp.ReverseProxy.Configuration;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace Gateway;
+
+/// <summary>The only file that knows every area, and the only switch over <c>Store:Kind</c>.</summary>
+internal static class ServiceRegistration
+{
+    /// <summary>How long in-flight requests may take after SIGTERM.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(30);
+
+    /// <summary>Kestrel and logging.</summary>
+    public static void AddServer(this WebApplicationBuilder builder, string urls)
+    {
+        builder.WebHost.UseKestrel((context, kestrel) =>
+        {
+            kestrel.Configure(context.Configuration.GetSection("Kestrel"), reloadOnChange: false);
+            kestrel.AddServerHeader = false;
+            // Bytes above ASCII in header fields pass through unchanged, in both directions (see BackendClientFactory).
+            kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
+            kestrel.ResponseHeaderEncodingSelector = _ => Encoding.Latin1;
+        });
+        builder.WebHost.UseUrls(urls);
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = Grace);
+        builder.Logging.AddConfiguration(builder.Configuration.GetSection("Logging"))
+            .AddFilter("Microsoft", LogLevel.Warning)
+            .AddFilter("Yarp", LogLevel.Warning)
+            .AddSimpleConsole(console =>
+            {
+                console.SingleLine = true;
+                console.TimestampFormat = "HH:mm:ss.fff ";
+            });
+    }
+
+    /// <summary>The gateway's own services, and YARP.</summary>
+    public static void AddGateway(this WebApplicationBuilder builder, string file, GatewaySettings settings)
+    {
+        var services = builder.Services;
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(settings).AddSingleton(settings.Store);
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<LiveSettings>(provider, file));
+        services.AddHostedService(provider => provider.GetRequiredService<LiveSettings>());
+        services.AddSingleton<IIdempotencyStore>(provider => settings.Store.Kind switch
+        {
+            StoreKind.Embedded => ActivatorUtilities.CreateInstance<EmbeddedStore>(provider),
+            StoreKind.Redis => ActivatorUtilities.CreateInstance<RedisStore>(provider),
+            _ => throw new UnreachableException(),
+        });
+        services.AddSingleton<LeaseKeeper>();
+        services.AddHostedService(provider => provider.GetRequiredService<LeaseKeeper>());
+        services.AddSingleton<AdminServer>();
+        services.AddHostedService(provider => provider.GetRequiredService<AdminServer>());
+        services.AddSingleton<GatewayMetrics>();
+        services.AddSingleton<RequestJournal>();
+        services.AddSingleton<RecordIds>();
+        services.AddSingleton<ClaimedRequest>();
+
+        services.AddMetrics();
+        services.AddRouting();
+        services.AddAuthorization();
+        services.AddCors();
+        services.AddReverseProxy().AddTransforms(ForwardingTransforms.Add);
+        services.AddSingleton<IForwarderHttpClientFactory, BackendClientFactory>();
+        services.AddSingleton<IProxyConfigProvider>(provider => provider.GetRequiredService<LiveSettings>().Proxy);
+    }
+}
