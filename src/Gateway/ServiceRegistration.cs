@@ -33,9 +33,10 @@ internal static class ServiceRegistration
         });
         builder.WebHost.UseUrls(urls);
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = Grace);
-        builder.Logging.AddConfiguration(builder.Configuration.GetSection("Logging"))
-            .AddFilter("Microsoft", LogLevel.Warning)
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning)
+            .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error) // only YARP's session affinity uses it
             .AddFilter("Yarp", LogLevel.Warning)
+            .AddConfiguration(builder.Configuration.GetSection("Logging")) // after the filters, so that the file can change them
             .AddSimpleConsole(console =>
             {
                 console.SingleLine = true;

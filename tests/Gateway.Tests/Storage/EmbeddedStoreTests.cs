@@ -1,0 +1,113 @@
+using Gateway.Storage;
+using Gateway.Storage.Embedded;
+using Gateway.Tests.Support;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Gateway.Tests.Storage;
+
+public sealed class EmbeddedStoreTests : StoreContract
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("embedded-store").FullName;
+    private readonly ManualTime _time = new();
+
+    internal override TimeSpan ShortLease => TimeSpan.FromSeconds(30);
+
+    public override async Task DisposeAsync()
+    {
+        await base.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Records_SurviveReopening()
+    {
+        var claim = NewClaim();
+        await Store.ClaimAsync(claim, default);
+        await Store.SettleAsync(claim, new byte[] { 1, 2 }, default);
+        await Store.DisposeAsync();
+
+        await using var reopened = Open();
+
+        Assert.Equal([1, 2], (await reopened.ClaimAsync(Duplicate(claim), default)).Answer.ToArray());
+    }
+
+    [Fact]
+    public async Task TwoGateways_MayShareTheFile()
+    {
+        await using var other = Open();
+        var claim = NewClaim();
+
+        var results = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => (i % 2 == 0 ? Store : other).ClaimAsync(Duplicate(claim), default).AsTask()));
+
+        Assert.Single(results, result => result.State == ClaimState.Claimed);
+    }
+
+    [Fact]
+    public async Task Sweep_DeletesWhatIsOver_AndNothingElse()
+    {
+        var kept = NewClaim();
+        await Store.ClaimAsync(kept, default);
+        for (var i = 0; i < 500; i++)
+        {
+            await Store.ClaimAsync(NewClaim() with { Retention = TimeSpan.FromMinutes(1) }, default);
+        }
+
+        _time.Advance(TimeSpan.FromMinutes(2));
+
+        await Eventually.TrueAsync(async () => await CountRowsAsync() == 1, "the sweep left one row");
+        Assert.Equal(ClaimState.Uncertain, (await Store.ClaimAsync(Duplicate(kept), default)).State);
+    }
+
+    [Fact]
+    public async Task AFileThatCannotBeOpened_IsUnavailable_AndRecoversWithoutRestart()
+    {
+        var path = Path.Combine(_folder, "folder", "x.db");
+        File.WriteAllText(Path.Combine(_folder, "folder"), "in the way");
+        await using var store = new EmbeddedStore(Settings(path), TimeProvider.System, NullLogger<EmbeddedStore>.Instance);
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(NewClaim(), default));
+
+        File.Delete(Path.Combine(_folder, "folder"));
+
+        Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(NewClaim(), default)).State);
+    }
+
+    [Fact]
+    public async Task AFileOfANewerGateway_IsLeftAlone()
+    {
+        var path = Path.Combine(_folder, "newer.db");
+        await ExecuteAsync(path, "PRAGMA user_version = 99");
+        await using var store = new EmbeddedStore(Settings(path), TimeProvider.System, NullLogger<EmbeddedStore>.Instance);
+
+        var e = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(NewClaim(), default));
+
+        Assert.Contains("version 99", e.Message, StringComparison.Ordinal);
+    }
+
+    internal override Task<IIdempotencyStore> OpenAsync() => Task.FromResult<IIdempotencyStore>(Open());
+
+    internal override Task AdvanceAsync(TimeSpan by)
+    {
+        _time.Advance(by);
+        return Task.CompletedTask;
+    }
+
+    private EmbeddedStore Open() =>
+        new EmbeddedStore(Settings(Path.Combine(_folder, "store.db")), _time, NullLogger<EmbeddedStore>.Instance);
+
+    private static StoreSettings Settings(string path) => new() { Timeout = TimeSpan.FromSeconds(5), Embedded = new() { Path = path } };
+
+    private async Task<long> CountRowsAsync() => (long)(await ExecuteAsync(Path.Combine(_folder, "store.db"), "SELECT count(*) FROM records"))!;
+
+    private static async Task<object?> ExecuteAsync(string path, string sql)
+    {
+        await using var connection = new SqliteConnection($"Data Source={path};Pooling=False");
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // constants of this file
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        return await command.ExecuteScalarAsync();
+    }
+}

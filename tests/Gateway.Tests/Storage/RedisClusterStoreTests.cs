@@ -1,0 +1,26 @@
+using Gateway.Storage;
+using Gateway.Tests.Support;
+using Xunit;
+
+namespace Gateway.Tests.Storage;
+
+/// <summary>The same contract on a Cluster of three masters: records are spread over all of them.</summary>
+public sealed class RedisClusterStoreTests(RedisCluster cluster) : StoreContract, IClassFixture<RedisCluster>
+{
+    internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
+
+    [Fact]
+    public async Task Claims_AreSpreadOverTheCluster()
+    {
+        var claims = Enumerable.Range(0, 300).Select(_ => NewClaim()).ToList();
+
+        var results = await Task.WhenAll(claims.Select(claim => Store.ClaimAsync(claim, default).AsTask()));
+
+        Assert.All(results, result => Assert.Equal(ClaimState.Claimed, result.State));
+        Assert.All(await Store.RenewAsync(claims, default), result => Assert.Equal(WriteResult.Done, result));
+    }
+
+    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(cluster.Configuration);
+
+    internal override Task AdvanceAsync(TimeSpan by) => Task.Delay(by + TimeSpan.FromMilliseconds(20));
+}

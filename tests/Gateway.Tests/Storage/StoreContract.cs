@@ -1,0 +1,240 @@
+using System.Security.Cryptography;
+using Gateway.Storage;
+using Xunit;
+
+namespace Gateway.Tests.Storage;
+
+/// <summary>What every store must do (<see cref="IIdempotencyStore"/>), run against each real store by a small subclass.</summary>
+public abstract class StoreContract : IAsyncLifetime
+{
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Retention = TimeSpan.FromHours(24);
+
+    internal IIdempotencyStore Store { get; private set; } = null!;
+
+    public async Task InitializeAsync() => Store = await OpenAsync();
+
+    public virtual async Task DisposeAsync() => await Store.DisposeAsync();
+
+    [Fact]
+    public async Task Claim_OfAFreeKey_IsTheCallers()
+    {
+        var claim = NewClaim();
+
+        var result = await Store.ClaimAsync(claim, default);
+
+        Assert.Equal(ClaimState.Claimed, result.State);
+        Assert.Equal(claim.Fingerprint, result.Fingerprint);
+    }
+
+    [Fact]
+    public async Task Claim_WhileAnotherHoldsIt_IsInProgressWithTheRestOfTheLeaseAndTheFirstFingerprint()
+    {
+        var first = await ClaimedAsync();
+
+        var result = await Store.ClaimAsync(Duplicate(first) with { Fingerprint = NewFingerprint() }, default);
+
+        Assert.Equal(ClaimState.InProgress, result.State);
+        Assert.Equal(first.Fingerprint, result.Fingerprint);
+        Assert.InRange(result.Remaining, Lease - TimeSpan.FromSeconds(10), Lease);
+    }
+
+    [Fact]
+    public async Task Claim_AgainByTheSameToken_IsRecognisedAsItsOwn()
+    {
+        var claim = await ClaimedAsync();
+
+        Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(claim, default)).State);
+    }
+
+    [Fact]
+    public async Task Claim_ByManyAtOnce_IsGivenToOne()
+    {
+        var first = NewClaim();
+
+        var results = await Task.WhenAll(Enumerable.Range(0, 200).Select(_ => Store.ClaimAsync(Duplicate(first), default).AsTask()));
+
+        Assert.Single(results, result => result.State == ClaimState.Claimed);
+        Assert.Equal(199, results.Count(result => result.State == ClaimState.InProgress));
+    }
+
+    [Fact]
+    public async Task Settle_KeepsTheAnswerByteForByte()
+    {
+        var claim = await ClaimedAsync();
+        var answer = RandomNumberGenerator.GetBytes(100_000);
+
+        Assert.Equal(WriteResult.Done, await Store.SettleAsync(claim, answer, default));
+
+        var found = await Store.ClaimAsync(Duplicate(claim), default);
+        Assert.Equal(ClaimState.Settled, found.State);
+        Assert.Equal(claim.Fingerprint, found.Fingerprint);
+        Assert.Equal(answer, found.Answer.ToArray());
+    }
+
+    [Fact]
+    public async Task Settle_Again_ChangesNothing()
+    {
+        var claim = await ClaimedAsync();
+        await Store.SettleAsync(claim, new byte[] { 1 }, default);
+
+        Assert.Equal(WriteResult.Done, await Store.SettleAsync(claim, new byte[] { 2 }, default));
+
+        Assert.Equal([1], (await Store.ClaimAsync(Duplicate(claim), default)).Answer.ToArray());
+    }
+
+    [Fact]
+    public async Task Settle_WithAForeignToken_ChangesNothing()
+    {
+        var claim = await ClaimedAsync();
+
+        Assert.Equal(WriteResult.Foreign, await Store.SettleAsync(Duplicate(claim), new byte[] { 1 }, default));
+        Assert.Equal(WriteResult.Foreign, await Store.MarkUncertainAsync(Duplicate(claim), default));
+        Assert.Equal(WriteResult.Foreign, await Store.ReleaseAsync(Duplicate(claim), default));
+        Assert.Equal([WriteResult.Foreign], await Store.RenewAsync([Duplicate(claim)], default));
+
+        Assert.Equal(ClaimState.InProgress, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+    }
+
+    [Fact]
+    public async Task Settle_WhenTheStoreLostTheClaim_PutsItBack()
+    {
+        var claim = NewClaim();
+
+        Assert.Equal(WriteResult.Recreated, await Store.SettleAsync(claim, new byte[] { 7 }, default));
+
+        var found = await Store.ClaimAsync(Duplicate(claim), default);
+        Assert.Equal(ClaimState.Settled, found.State);
+        Assert.Equal(claim.Fingerprint, found.Fingerprint);
+        Assert.Equal([7], found.Answer.ToArray());
+    }
+
+    [Fact]
+    public async Task MarkUncertain_ReadsAsUncertain_AndTheOwnerMayStillSettle()
+    {
+        var claim = await ClaimedAsync();
+
+        Assert.Equal(WriteResult.Done, await Store.MarkUncertainAsync(claim, default));
+        Assert.Equal(ClaimState.Uncertain, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+        Assert.Equal(WriteResult.Settled, await Store.ReleaseAsync(claim, default));
+        Assert.Equal(WriteResult.Done, await Store.SettleAsync(claim, new byte[] { 3 }, default));
+        Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+        Assert.Equal(WriteResult.Settled, await Store.MarkUncertainAsync(claim, default));
+        Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+    }
+
+    [Fact]
+    public async Task Release_FreesTheKey_AndIsHarmlessTwice()
+    {
+        var claim = await ClaimedAsync();
+
+        Assert.Equal(WriteResult.Done, await Store.ReleaseAsync(claim, default));
+        Assert.Equal(WriteResult.Gone, await Store.ReleaseAsync(claim, default));
+
+        Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+    }
+
+    [Fact]
+    public async Task Release_OfASettledKey_IsRefused()
+    {
+        var claim = await ClaimedAsync();
+        await Store.SettleAsync(claim, new byte[] { 1 }, default);
+
+        Assert.Equal(WriteResult.Settled, await Store.ReleaseAsync(claim, default));
+        Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+    }
+
+    [Fact]
+    public async Task Lease_ThatRanOut_ReadsAsUncertain_NeverAsFree()
+    {
+        var claim = await ClaimedAsync(ShortLease);
+
+        await AdvanceAsync(ShortLease * 2);
+
+        Assert.Equal(ClaimState.Uncertain, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+        Assert.Equal(WriteResult.Done, await Store.SettleAsync(claim, new byte[] { 1 }, default));
+        Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+    }
+
+    [Fact]
+    public async Task Release_AfterTheLease_ByTheOwnerThatNeverSent_FreesTheKey()
+    {
+        var claim = await ClaimedAsync(ShortLease);
+        await AdvanceAsync(ShortLease * 2);
+
+        Assert.Equal(WriteResult.Done, await Store.ReleaseAsync(claim, default));
+        Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+    }
+
+    [Fact]
+    public async Task Renew_RestartsTheLease()
+    {
+        var claim = await ClaimedAsync(ShortLease);
+        await AdvanceAsync(ShortLease * 2);
+
+        Assert.Equal([WriteResult.Done], await Store.RenewAsync([claim with { Lease = Lease }], default));
+
+        var found = await Store.ClaimAsync(Duplicate(claim), default);
+        Assert.Equal(ClaimState.InProgress, found.State);
+        Assert.InRange(found.Remaining, Lease - TimeSpan.FromSeconds(10), Lease);
+    }
+
+    [Fact]
+    public async Task Renew_PutsALostClaimBack_AndLeavesSettledOnesAlone()
+    {
+        var lost = NewClaim();
+        var settled = await ClaimedAsync();
+        await Store.SettleAsync(settled, new byte[] { 1 }, default);
+
+        Assert.Equal([WriteResult.Recreated, WriteResult.Settled], await Store.RenewAsync([lost, settled], default));
+
+        Assert.Equal(ClaimState.InProgress, (await Store.ClaimAsync(Duplicate(lost), default)).State);
+        Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(settled), default)).State);
+    }
+
+    [Fact]
+    public async Task Retention_Over_FreesTheKey_AndDuplicatesDoNotExtendIt()
+    {
+        var retention = ShortLease * 4;
+        var claim = NewClaim() with { Lease = ShortLease, Retention = retention };
+        await Store.ClaimAsync(claim, default);
+        await Store.SettleAsync(claim, new byte[] { 1 }, default);
+
+        await AdvanceAsync(retention / 2);
+        Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+        await AdvanceAsync(retention);
+
+        Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(claim), default)).State);
+    }
+
+    [Fact]
+    public async Task Secret_IsSetOnce_AndSharedByAll()
+    {
+        var secrets = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => Store.GetOrAddSecretAsync(RandomNumberGenerator.GetBytes(32), default).AsTask()));
+
+        Assert.All(secrets, secret => Assert.Equal(secrets[0], secret));
+        Assert.Equal(32, secrets[0].Length);
+    }
+
+    /// <summary>Short enough to wait for where the store's clock cannot be moved.</summary>
+    internal abstract TimeSpan ShortLease { get; }
+
+    internal abstract Task<IIdempotencyStore> OpenAsync();
+
+    /// <summary>Lets the store's clock advance.</summary>
+    internal abstract Task AdvanceAsync(TimeSpan by);
+
+    internal static ClaimRequest NewClaim() => new(
+        new RecordId(Digest.From(RandomNumberGenerator.GetBytes(Digest.Size))), ClaimToken.Create(), NewFingerprint(), Lease, Retention);
+
+    internal static ClaimRequest Duplicate(ClaimRequest claim) => claim with { Token = ClaimToken.Create() };
+
+    private static Fingerprint NewFingerprint() => new(1, Digest.From(RandomNumberGenerator.GetBytes(Digest.Size)));
+
+    private async Task<ClaimRequest> ClaimedAsync(TimeSpan? lease = null)
+    {
+        var claim = NewClaim() with { Lease = lease ?? Lease };
+        Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(claim, default)).State);
+        return claim;
+    }
+}

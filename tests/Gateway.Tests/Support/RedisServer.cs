@@ -1,0 +1,79 @@
+using System.Globalization;
+using Xunit;
+
+namespace Gateway.Tests.Support;
+
+/// <summary>
+/// The Redis that tests use: the one that <c>REDIS_URL</c> names, else a child process. As a fixture it stays asleep where
+/// <see cref="RedisFactAttribute"/> skips its tests.
+/// </summary>
+public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
+{
+    private readonly RedisProcess? _process;
+    private readonly string? _external;
+
+    public RedisServer()
+    {
+        _external = RedisInstallation.ExternalServer;
+        _process = _external is null ? new RedisProcess() : null;
+    }
+
+    private RedisServer(RedisProcess process)
+    {
+        _process = process;
+    }
+
+    /// <summary><c>host:port</c>.</summary>
+    public string Configuration => _external ?? _process!.Endpoint;
+
+    private RedisProcess Process =>
+        _process ?? throw new InvalidOperationException("The server of REDIS_URL is not ours to stop; use RedisServer.StartOwnAsync.");
+
+    /// <summary>
+    /// A server of the test's own, whatever REDIS_URL says, for tests that take the store away. Mark them
+    /// <c>[RedisFact(ownServer: true)]</c>.
+    /// </summary>
+    /// <param name="settings">More of redis-server's command line, such as <c>"--maxmemory", "2mb"</c>.</param>
+    public static async Task<RedisServer> StartOwnAsync(params string[] settings)
+    {
+        var server = new RedisServer(new RedisProcess(settings));
+        try
+        {
+            await server.StartAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    public Task StartAsync() => Process.StartAsync();
+
+    /// <summary>SIGKILL. All data is gone; <see cref="StartAsync"/> brings an empty server back on the same port.</summary>
+    public Task StopAsync() => Process.StopAsync();
+
+    /// <summary>The store hangs: connects and writes succeed, and nothing is answered until <see cref="ResumeAsync"/>.</summary>
+    public Task PauseAsync() => Process.PauseAsync();
+
+    /// <summary>What was sent during the pause is executed now.</summary>
+    public Task ResumeAsync() => Process.ResumeAsync();
+
+    public Task FlushAllAsync() => CommandAsync("FLUSHALL");
+
+    /// <summary>One command on a connection of its own; see <see cref="RespConnection.CallAsync"/> for the form of the reply.</summary>
+    public async Task<string> CommandAsync(params string[] command)
+    {
+        var parts = Configuration.Split(':');
+        using var deadline = new CancellationTokenSource(Bounds.Wait);
+        return await RespConnection.CallAsync(parts[0], int.Parse(parts[1], CultureInfo.InvariantCulture), command, deadline.Token);
+    }
+
+    public ValueTask DisposeAsync() => _process?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    Task IAsyncLifetime.InitializeAsync() =>
+        _process is not null && RedisInstallation.IsUsable(ownServer: false) ? _process.StartAsync() : Task.CompletedTask;
+
+    Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
+}
