@@ -63,8 +63,9 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, TimeProvider time, Requ
 
         // Classify.
         var forwarderError = context.Features.Get<IForwarderErrorFeature>();
-        var noStore = context.Response.GetTypedHeaders().CacheControl?.NoStore is true;
-        var outcome = ForwardOutcome.Classify(forwarderError?.Error ?? ForwarderError.None, forwarderError?.Exception ?? escaped, trace, policy, noStore);
+        var noStore = context.Response.Headers.CacheControl.Count > 0 && context.Response.GetTypedHeaders().CacheControl?.NoStore is true;
+        var report = new ForwardReport(forwarderError?.Error ?? ForwarderError.None, forwarderError?.Exception ?? escaped, trace, context.Response.StatusCode, noStore);
+        var outcome = ForwardOutcome.Classify(report, policy);
         RecordedHeaders.RemoveHopByHop(context.Response.Headers);
 
         // Settle, then answer.

@@ -23,12 +23,20 @@ internal enum OutcomeKind
     /// <summary>Not forwarded; something in the pipeline answered in the backend's place: release, and pass that answer on.</summary>
     NotForwarded,
 
-    /// <summary>The backend answered that it does not know (policy): mark uncertain, and pass its answer on.</summary>
+    /// <summary>The backend answered, but not for good: mark uncertain, and pass its answer on.</summary>
     UncertainAnswer,
 
     /// <summary>Sent, and no usable answer came: mark uncertain.</summary>
     Uncertain,
 }
+
+/// <summary>What one forward left behind.</summary>
+/// <param name="Error">YARP's error, if it reported one; then the response's status is YARP's, not the backend's.</param>
+/// <param name="Failure">The exception behind it, or one that escaped from the pipeline.</param>
+/// <param name="Trace">What the client below YARP saw.</param>
+/// <param name="Status">The status that stands in the response now: the backend's, or YARP's own.</param>
+/// <param name="NoStore">The backend forbade storing its answer.</param>
+internal readonly record struct ForwardReport(ForwarderError Error, Exception? Failure, ForwardTrace Trace, int Status, bool NoStore);
 
 /// <param name="Kind">What is known.</param>
 /// <param name="Reason">Why the answer is not kept, when <see cref="OutcomeKind.NotKept"/>.</param>
@@ -39,24 +47,22 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
     /// Classifies one forward. Valid only with <see cref="SingleSendHandler"/> below, which makes a connection error mean that nothing
     /// was sent. When in doubt: uncertain.
     /// </summary>
-    /// <param name="error">YARP's error, if it reported one; then the response's status is YARP's, not the backend's.</param>
-    /// <param name="failure">The exception behind it, or one that escaped from the pipeline.</param>
-    /// <param name="trace">What the client below YARP saw.</param>
-    /// <param name="policy">What the backend's statuses mean.</param>
-    /// <param name="noStore">The backend forbade storing its answer.</param>
-    public static ForwardOutcome Classify(ForwarderError error, Exception? failure, ForwardTrace trace, IdempotencyPolicy policy, bool noStore) => error switch
+    public static ForwardOutcome Classify(in ForwardReport report, IdempotencyPolicy policy) => report.Error switch
     {
-        ForwarderError.None => failure is not null ? new(OutcomeKind.Uncertain) : ClassifyAnswer(trace, policy, noStore),
+        ForwarderError.None => report.Failure is not null ? new(OutcomeKind.Uncertain) : ClassifyAnswer(report.Trace, policy, report.NoStore),
 
         ForwarderError.RequestCreation or ForwarderError.NoAvailableDestinations => new(OutcomeKind.NeverSent),
-        ForwarderError.Request => new(IsBeforeSending(failure) ? OutcomeKind.NeverSent : OutcomeKind.Uncertain),
+        ForwarderError.Request => new(IsBeforeSending(report.Failure) ? OutcomeKind.NeverSent : OutcomeKind.Uncertain),
         ForwarderError.RequestTimedOut => new(OutcomeKind.Uncertain, TimedOut: true),
 
         // Executed: the backend's header section was read and could not be passed on.
-        ForwarderError.ResponseHeaders => trace.Status is null ? new(OutcomeKind.Uncertain) : new(OutcomeKind.NotKept, TombstoneReason.Headers),
+        ForwarderError.ResponseHeaders => report.Trace.Status is null ? new(OutcomeKind.Uncertain) : new(OutcomeKind.NotKept, TombstoneReason.Headers),
 
         // Must not occur, as the client's abort is detached and the body is read first. If they do, nothing is known.
         ForwarderError.RequestCanceled or ForwarderError.RequestBodyCanceled or ForwarderError.RequestBodyClient => new(OutcomeKind.Uncertain),
+
+        // It answered without reading the whole request (an early 400 or 413), and YARP let the whole answer stand: true, but not final.
+        ForwarderError.RequestBodyDestination when report.Status == report.Trace.Status && report.Status is not (502 or 504) => new(OutcomeKind.UncertainAnswer),
 
         // The backend may have acted on a part of the request; an incomplete answer must not be used (RFC 9111, section 3.3).
         ForwarderError.RequestBodyDestination or ForwarderError.ResponseBodyDestination

@@ -93,7 +93,15 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         {
             while (await timer.WaitForNextTickAsync(_stop.Token))
             {
-                await TickAsync();
+                try
+                {
+                    await TickAsync();
+                }
+                catch (Exception e) when (!_stop.IsCancellationRequested)
+                {
+                    // A bug must not end renewal for the whole process.
+                    StoreLog.LeaseKeepingFailed(_logger, e);
+                }
             }
         }
         catch (OperationCanceledException)

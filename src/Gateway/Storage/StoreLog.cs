@@ -26,4 +26,7 @@ internal static partial class StoreLog
 
     [LoggerMessage(2014, LogLevel.Information, "The outcome of {Record} was recorded late.")]
     public static partial void SettledLate(ILogger logger, string record);
+
+    [LoggerMessage(2015, LogLevel.Error, "Keeping leases failed; it is tried again.")]
+    public static partial void LeaseKeepingFailed(ILogger logger, Exception exception);
 }

@@ -105,8 +105,9 @@ internal sealed class RedisConnection : IAsyncDisposable
             await _multiplexer.GetDatabase().PingAsync(CommandFlags.DemandMaster).WaitAsync(WatchInterval, _time, _stop.Token);
             return null;
         }
-        catch (Exception e) when (e is RedisException or TimeoutException)
+        catch (Exception e) when (!_stop.IsCancellationRequested)
         {
+            // Whatever the client throws while it connects, the watch goes on.
             return e.Message;
         }
     }

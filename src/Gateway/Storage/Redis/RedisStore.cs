@@ -174,9 +174,11 @@ internal sealed class RedisStore : IIdempotencyStore
             throw new StoreUnavailableException($"more than {MaxOutstanding} calls to Redis are under way");
         }
 
+        Task<T>? underWay = null;
         try
         {
-            var result = await call(_connection.Database).WaitAsync(_settings.Timeout, _time, cancellationToken);
+            underWay = call(_connection.Database);
+            var result = await underWay.WaitAsync(_settings.Timeout, _time, cancellationToken);
             if (_failing)
             {
                 _failing = false;
@@ -185,20 +187,30 @@ internal sealed class RedisStore : IIdempotencyStore
 
             return result;
         }
-        catch (StoreUnavailableException e)
+        catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            LogFailure(e.Message);
-            throw;
-        }
-        catch (Exception e) when (e is RedisException or TimeoutException or ObjectDisposedException or InvalidOperationException)
-        {
-            var reason = e is TimeoutException ? $"Redis gave no answer within {_settings.Timeout.TotalSeconds:0.###} s" : $"Redis failed: {e.Message}";
+            // The client throws a dozen types and has its own bugs; whatever it was, the caller got no answer.
+            var reason = e switch
+            {
+                StoreUnavailableException => e.Message,
+                TimeoutException => $"Redis gave no answer within {_settings.Timeout.TotalSeconds:0.###} s",
+                _ => $"Redis failed: {e.Message}",
+            };
             LogFailure(reason);
             throw new StoreUnavailableException(reason, e);
         }
         finally
         {
-            Interlocked.Decrement(ref _outstanding);
+            if (underWay is { IsCompleted: false })
+            {
+                // Given up, but still queued in the client: it counts until the client is done with it.
+                _ = underWay.ContinueWith(
+                    abandoned => Interlocked.Decrement(ref _outstanding), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            }
+            else
+            {
+                Interlocked.Decrement(ref _outstanding);
+            }
         }
     }
 
