@@ -14,10 +14,13 @@ internal static class GatewayApplication
             builder.Configuration.AddConfiguration(configuration);
         }
 
-        builder.AddServer(urls);
+        builder.AddServer(urls, settings);
         builder.AddGateway(file, settings);
 
         var app = builder.Build();
+        app.Use((context, next) => RequestChecks.Check(context.Request) is var (status, reason)
+            ? ProblemWriter.WriteAsync(context, Problem.RequestInvalid, reason, status)
+            : next(context));
         app.MapGet(WellKnownPage.Path, (HttpRequest request, LiveSettings live) => WellKnownPage.Get(request, live));
         app.MapReverseProxy(proxy =>
             {

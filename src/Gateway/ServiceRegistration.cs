@@ -17,22 +17,20 @@ namespace Gateway;
 /// <summary>The only file that knows every area, and the only switch over <c>Store:Kind</c>.</summary>
 internal static class ServiceRegistration
 {
-    /// <summary>How long in-flight requests may take after SIGTERM.</summary>
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(30);
-
     /// <summary>Kestrel and logging.</summary>
-    public static void AddServer(this WebApplicationBuilder builder, string urls)
+    public static void AddServer(this WebApplicationBuilder builder, string urls, GatewaySettings settings)
     {
         builder.WebHost.UseKestrel((context, kestrel) =>
         {
             kestrel.Configure(context.Configuration.GetSection("Kestrel"), reloadOnChange: false);
             kestrel.AddServerHeader = false;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10); // a header section takes a moment, not Kestrel's 30 s
             // Bytes above ASCII in header fields pass through unchanged, in both directions (see BackendClientFactory).
             kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
             kestrel.ResponseHeaderEncodingSelector = _ => Encoding.Latin1;
         });
         builder.WebHost.UseUrls(urls);
-        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = Grace);
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.ShutdownGrace);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning)
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error) // only YARP's session affinity uses it
             .AddFilter("Yarp", LogLevel.Warning)
@@ -65,6 +63,7 @@ internal static class ServiceRegistration
         services.AddSingleton<GatewayMetrics>();
         services.AddSingleton<RequestJournal>();
         services.AddSingleton<RecordIds>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Drain>(provider, settings.ShutdownGrace));
         services.AddSingleton<ClaimedRequest>();
 
         services.AddMetrics();

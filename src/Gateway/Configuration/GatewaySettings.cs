@@ -14,6 +14,11 @@ internal sealed record GatewaySettings
     /// <summary>The secret of record ids from <c>Idempotency:Secret</c>; null when the store keeps one.</summary>
     public required string? Secret { get; init; }
 
+    /// <summary>
+    /// How long requests in flight may go on after SIGTERM (<c>ShutdownGrace</c>). 25 seconds: below the 30 that Kubernetes grants.
+    /// </summary>
+    public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(25);
+
     /// <summary>All policies by name, <c>default</c> included.</summary>
     public required IReadOnlyDictionary<string, IdempotencyPolicy> Policies { get; init; }
 

@@ -52,6 +52,7 @@ internal static class SettingsLoader
         var policies = ReadPolicies(idempotency.Section("Policies"));
         idempotency.RejectUnknown();
         var admin = ReadAdmin(root.Section("Admin"));
+        var grace = root.Duration("ShutdownGrace", TimeSpan.FromSeconds(25), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
         ProxyReader.CheckPolicies(routes, policies, errors);
         return errors.Errors.Count > 0
@@ -61,6 +62,7 @@ internal static class SettingsLoader
                 Store = store,
                 Admin = admin,
                 Secret = secret,
+                ShutdownGrace = grace,
                 Policies = policies,
                 Routes = routes,
                 Clusters = clusters,
@@ -77,6 +79,7 @@ internal static class SettingsLoader
         }
 
         root.OptionalText("$schema");
+        root.OptionalText("ShutdownGrace");
         root.RejectUnknown();
     }
 

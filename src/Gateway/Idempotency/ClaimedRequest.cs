@@ -11,8 +11,11 @@ namespace Gateway.Idempotency;
 /// The rest of a claimed request's way: forward detached from the client, classify, settle, and only then answer. An answer that the
 /// client has seen is an answer that the store has; where that fails, the answer says so.
 /// </summary>
-internal sealed class ClaimedRequest(LeaseKeeper leases, TimeProvider time, RequestJournal journal)
+internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvider time, RequestJournal journal)
 {
+    /// <summary>No new claims: the process is ending.</summary>
+    public bool IsDraining => drain.HasBegun;
+
     /// <summary>A timestamp to take before the store is asked for a claim.</summary>
     public long Now => time.GetTimestamp();
 
@@ -28,9 +31,9 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, TimeProvider time, Requ
         using var capture = new ResponseCapture(
             context, client, policy.MaxAnswerBytes, reason => SettleTombstoneAsync(context, policy, claim, trace, reason));
 
-        // Forward. A client that hangs up changes nothing from here on.
+        // Forward. A client that hangs up changes nothing from here on; only the end of the process does.
         Exception? escaped = null;
-        context.RequestAborted = CancellationToken.None;
+        context.RequestAborted = drain.GiveUp;
         context.Features.Set(trace);
         context.Features.Set<IHttpResponseBodyFeature>(capture);
         try

@@ -40,7 +40,7 @@ internal readonly record struct ForwardReport(ForwarderError Error, Exception? F
 
 /// <param name="Kind">What is known.</param>
 /// <param name="Reason">Why the answer is not kept, when <see cref="OutcomeKind.NotKept"/>.</param>
-/// <param name="TimedOut">Whether a timeout is why no answer came (504 instead of 502).</param>
+/// <param name="TimedOut">Whether no answer came in time (504 instead of 502).</param>
 internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason Reason = TombstoneReason.None, bool TimedOut = false)
 {
     /// <summary>
@@ -58,8 +58,11 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         // Executed: the backend's header section was read and could not be passed on.
         ForwarderError.ResponseHeaders => report.Trace.Status is null ? new(OutcomeKind.Uncertain) : new(OutcomeKind.NotKept, TombstoneReason.Headers),
 
-        // Must not occur, as the client's abort is detached and the body is read first. If they do, nothing is known.
-        ForwarderError.RequestCanceled or ForwarderError.RequestBodyCanceled or ForwarderError.RequestBodyClient => new(OutcomeKind.Uncertain),
+        // The client's abort is detached: only the end of the process cancels a forward.
+        ForwarderError.RequestCanceled or ForwarderError.RequestBodyCanceled => new(OutcomeKind.Uncertain, TimedOut: true),
+
+        // Must not occur, as the body is read first. If it does, nothing is known.
+        ForwarderError.RequestBodyClient => new(OutcomeKind.Uncertain),
 
         // It answered without reading the whole request (an early 400 or 413), and YARP let the whole answer stand: true, but not final.
         ForwarderError.RequestBodyDestination when report.Status == report.Trace.Status && report.Status is not (502 or 504) => new(OutcomeKind.UncertainAnswer),

@@ -22,6 +22,9 @@ internal sealed class IdempotencyMiddleware(
     /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
     private static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
 
+    /// <summary>Another instance can take the request at once.</summary>
+    private static readonly TimeSpan DrainRetryAfter = TimeSpan.FromSeconds(1);
+
     // 1. Gate.
     public Task InvokeAsync(HttpContext context)
     {
@@ -51,6 +54,12 @@ internal sealed class IdempotencyMiddleware(
                 throw new UnreachableException();
         }
 
+        if (RequestChecks.FindDefect(context.Request, policy) is { } defect)
+        {
+            await RefuseAsync(context, policy, Problem.RequestInvalid, defect);
+            return;
+        }
+
         if (IsUpgrade(context))
         {
             await RefuseAsync(context, policy, Problem.UpgradeNotSupported);
@@ -62,6 +71,12 @@ internal sealed class IdempotencyMiddleware(
         if (body is null)
         {
             await RefuseAsync(context, policy, Problem.RequestTooLarge, $"The body is larger than {policy.MaxRequestBodyBytes} bytes.");
+            return;
+        }
+
+        if (claimedRequest.IsDraining)
+        {
+            await RefuseAsync(context, policy, Problem.ShuttingDown, retryAfter: DrainRetryAfter);
             return;
         }
 

@@ -15,6 +15,10 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
         "key-invalid", 400, "Idempotency-Key is not valid",
         "Send one header line with 1 to 255 characters: a quoted string of printable ASCII, or bare letters, digits and - . _ ~ :.");
 
+    public static readonly Problem RequestInvalid = new(
+        "request-invalid", 400, "The request is not valid",
+        "Correct the request. Nothing was forwarded and the key is unused.");
+
     public static readonly Problem UpgradeNotSupported = new(
         "upgrade-not-supported", 501, "A request with a key cannot upgrade its connection",
         "Send the request without the Upgrade header field.");
@@ -43,6 +47,10 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
         "store-unavailable", 503, "Keys cannot be checked at the moment",
         "Nothing was forwarded. Repeat the same request with the same key after the time in Retry-After.");
 
+    public static readonly Problem ShuttingDown = new(
+        "shutting-down", 503, "This instance is shutting down",
+        "Nothing was forwarded. Repeat the same request with the same key, on a new connection.");
+
     public static readonly Problem BackendUnreachable = new(
         "backend-unreachable", 502, "The backend could not be reached",
         "Nothing was sent and the key is free. Repeat the same request with the same key.");
@@ -50,7 +58,8 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
     /// <summary>Every problem type, in the order of a request's way.</summary>
     public static readonly IReadOnlyList<Problem> All =
     [
-        KeyMissing, KeyInvalid, UpgradeNotSupported, RequestTooLarge, KeyReused, InProgress, OutcomeUncertain, AnswerNotKept, StoreUnavailable, BackendUnreachable,
+        RequestInvalid, KeyMissing, KeyInvalid, UpgradeNotSupported, RequestTooLarge, ShuttingDown, StoreUnavailable, KeyReused, InProgress, OutcomeUncertain,
+        AnswerNotKept, BackendUnreachable,
     ];
 
     /// <summary>The type URI: a full path, which resolves against the request's own address (RFC 9457, section 3.1.1).</summary>

@@ -82,6 +82,19 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     {
         await _stop.CancelAsync();
         await _loop;
+
+        // The last word of this process on every claim that it still holds: whoever asks next is told at once, not after the lease.
+        foreach (var (_, claim) in _held)
+        {
+            if (claim.Pending is null)
+            {
+                await EndAsync(claim, ClaimEnd.MarkUncertain);
+            }
+            else
+            {
+                await RetryAsync(claim);
+            }
+        }
     }
 
     public void Dispose() => _stop.Dispose();

@@ -1,0 +1,76 @@
+using System.Buffers;
+using Gateway.Policies;
+using Microsoft.Extensions.Primitives;
+
+namespace Gateway.Idempotency;
+
+/// <summary>
+/// Refuses what the server lets pass and a guarded backend should not see: requests that the gateway and the backend could understand
+/// differently, so that what was fingerprinted is not what is executed.
+/// </summary>
+internal static class RequestChecks
+{
+    /// <summary>C0 controls except TAB, and DEL (RFC 9110, section 5.5).</summary>
+    private static readonly SearchValues<char> Controls =
+        SearchValues.Create([.. Enumerable.Range(0, 32).Where(c => c != '\t').Append(127).Select(c => (char)c)]);
+
+    /// <summary>Fields that must not be declared hop-by-hop: without them the request is another one (RFC 9110, section 7.6.1).</summary>
+    private static readonly string[] EndToEnd = ["Authorization", "Cookie", "Host", "Content-Length", "Content-Type", "Content-Encoding"];
+
+    /// <summary>Refuses, on every route, methods that make no sense through a proxy of this kind, and ambiguous framing.</summary>
+    public static (int Status, string Reason)? Check(HttpRequest request)
+    {
+        if (HttpMethods.IsConnect(request.Method) || HttpMethods.IsTrace(request.Method))
+        {
+            return (StatusCodes.Status405MethodNotAllowed, $"{request.Method} is not forwarded.");
+        }
+
+        // Kestrel moves the Content-Length aside when there is a Transfer-Encoding; RFC 9112, section 6.1, lets us refuse, which is safer.
+        if (request.Headers.TransferEncoding.Count > 0 && request.Headers.ContainsKey("X-Content-Length"))
+        {
+            return (StatusCodes.Status400BadRequest, "The request has both Content-Length and Transfer-Encoding.");
+        }
+
+        return request.Headers.Expect is { Count: > 0 } expect && !expect.ToString().Equals("100-continue", StringComparison.OrdinalIgnoreCase)
+            ? (StatusCodes.Status417ExpectationFailed, "The only expectation that can be met is 100-continue.")
+            : null;
+    }
+
+    /// <summary>Returns what is wrong with a covered request, or null.</summary>
+    public static string? FindDefect(HttpRequest request, IdempotencyPolicy policy)
+    {
+        var key = policy.Key[0].Name;
+        foreach (var (name, values) in request.Headers)
+        {
+            // CGI, WSGI and PHP read Idempotency_Key as Idempotency-Key.
+            if (name.Contains('_', StringComparison.Ordinal) && name.Replace('_', '-').Equals(key, StringComparison.OrdinalIgnoreCase))
+            {
+                return $"The field {key} is written with an underscore, which some backends take for the same field.";
+            }
+
+            foreach (var value in values)
+            {
+                if (value.AsSpan().ContainsAny(Controls))
+                {
+                    return $"The field {name} has a control character.";
+                }
+            }
+        }
+
+        return request.Headers.Connection.Count == 0 ? null : FindNominated(request.Headers.Connection, policy);
+    }
+
+    private static string? FindNominated(StringValues connection, IdempotencyPolicy policy)
+    {
+        foreach (var name in connection.SelectMany(value => (value ?? "").Split(',', StringSplitOptions.TrimEntries)))
+        {
+            if (EndToEnd.Contains(name, StringComparer.OrdinalIgnoreCase)
+                || policy.Key.Concat(policy.Scope).Any(selector => selector.Name.Equals(name, StringComparison.OrdinalIgnoreCase)))
+            {
+                return $"Connection names {name}, which is an end-to-end field.";
+            }
+        }
+
+        return null;
+    }
+}
