@@ -12,6 +12,15 @@ internal static partial class StoreLog
     [LoggerMessage(2002, LogLevel.Warning, "The link to {Store} gave no sign of life for {Seconds} s; it is replaced.")]
     public static partial void LinkReplaced(ILogger logger, string store, int seconds);
 
+    [LoggerMessage(2003, LogLevel.Error, "{Store} was replaced, restarted or emptied: acknowledged writes may be lost. Own writes of the last minute are put back before new claims are taken.")]
+    public static partial void StoreReset(ILogger logger, string store);
+
+    [LoggerMessage(2004, LogLevel.Warning, "{Store}: {Finding}.")]
+    public static partial void Preflight(ILogger logger, string store, string finding);
+
+    [LoggerMessage(2005, LogLevel.Warning, "{Store}: {Count} of the last writes were put back.")]
+    public static partial void PutBack(ILogger logger, string store, int count);
+
     [LoggerMessage(2010, LogLevel.Error, "The store lost the claim {Record}; its owner put it back. If another request with this key came in between, it ran twice.")]
     public static partial void ClaimRecreated(ILogger logger, string record);
 

@@ -25,10 +25,16 @@ internal sealed class RedisScript
         {
             return await database.ScriptEvaluateAsync(_hash, keys, arguments, CommandFlags.DemandMaster);
         }
-        catch (RedisServerException e) when (e.Message.StartsWith("NOSCRIPT", StringComparison.Ordinal))
+        catch (RedisServerException e) when (RedisErrors.HasCode(e, "NOSCRIPT"))
         {
             // A server that lost its scripts (restart, SCRIPT FLUSH) did not run anything: sending the text is no repetition.
-            return await database.ScriptEvaluateAsync(_text, keys, arguments, CommandFlags.DemandMaster);
         }
+        catch (RedisServerException e) when (RedisErrors.HasCode(e, "READONLY"))
+        {
+            // A demoted master refused it: find the new one, once.
+            await database.Multiplexer.ConfigureAsync();
+        }
+
+        return await database.ScriptEvaluateAsync(_text, keys, arguments, CommandFlags.DemandMaster);
     }
 }

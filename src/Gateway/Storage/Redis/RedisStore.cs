@@ -24,6 +24,8 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly ILogger _logger;
     private readonly RedisConnection _connection;
     private readonly StoreClock _clock;
+    private readonly RedisJournal _journal;
+    private byte[]? _secret;
     private int _outstanding;
     private volatile bool _failing;
 
@@ -33,7 +35,8 @@ internal sealed class RedisStore : IIdempotencyStore
         _time = time;
         _logger = logger;
         _clock = new StoreClock(time);
-        _connection = new RedisConnection(settings, Description, time, logger);
+        _journal = new RedisJournal(time);
+        _connection = new RedisConnection(settings, Description, PutBackAsync, time, logger);
     }
 
     public string Description => $"Redis ({string.Join(", ", RedisConnection.CreateOptions(_settings).EndPoints)}, keys {_settings.Redis.KeyPrefix}*)";
@@ -56,39 +59,36 @@ internal sealed class RedisStore : IIdempotencyStore
             reply = await SendClaimAsync(claim, cancellationToken);
         }
 
-        return ToClaimResult(claim, reply);
+        var result = ToClaimResult(claim, reply);
+        if (result.State == ClaimState.Claimed)
+        {
+            _journal.Add(claim, end: null);
+        }
+
+        return result;
     }
 
     public ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken) =>
-        WriteAsync(
-            SettleScript,
-            claim.Id,
-            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), StateAnswered, ToValue(answer)],
-            cancellationToken);
+        EndAsync(claim, ClaimEnd.Settle, answer, cancellationToken);
 
     public ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken) =>
-        WriteAsync(
-            SettleScript,
-            claim.Id,
-            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), StateUncertain, RedisValue.EmptyString],
-            cancellationToken);
+        EndAsync(claim, ClaimEnd.MarkUncertain, default, cancellationToken);
 
     public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) =>
-        WriteAsync(ReleaseScript, claim.Id, [claim.Token.ToArray()], cancellationToken);
+        EndAsync(claim, ClaimEnd.Release, default, cancellationToken);
 
     public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken) =>
-        await Task.WhenAll(claims.Select(claim => WriteAsync(
-            RenewScript,
-            claim.Id,
-            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention)],
-            cancellationToken).AsTask()));
+        await Task.WhenAll(claims.Select(claim => RenewAsync(claim, cancellationToken)));
 
     public async ValueTask<byte[]> GetOrAddSecretAsync(ReadOnlyMemory<byte> candidate, CancellationToken cancellationToken)
     {
-        RedisKey key = _settings.Redis.KeyPrefix + "secret";
         await CallAsync(
-            database => database.StringSetAsync(key, ToValue(candidate), expiry: null, When.NotExists, CommandFlags.DemandMaster), cancellationToken);
-        var secret = (byte[]?)await CallAsync(database => database.StringGetAsync(key, CommandFlags.DemandMaster), cancellationToken);
+            database => database.StringSetAsync(SecretKey, ToValue(candidate), expiry: null, When.NotExists, CommandFlags.DemandMaster),
+            isClaim: true,
+            cancellationToken);
+        var secret = (byte[]?)await CallAsync(
+            database => database.StringGetAsync(SecretKey, CommandFlags.DemandMaster), isClaim: true, cancellationToken);
+        _secret = secret;
         return secret ?? throw new StoreUnavailableException("Redis returned no secret right after it was set");
     }
 
@@ -96,14 +96,64 @@ internal sealed class RedisStore : IIdempotencyStore
     {
         // TIME through a script: the client's own TIME needs a server, and a Cluster has many. The key only picks the node.
         var reply = await CallAsync(
-            database => database.ScriptEvaluateAsync(
-                "return redis.call('TIME')", [_settings.Redis.KeyPrefix + "secret"], [], CommandFlags.DemandMaster),
-            cancellationToken);
+            database => database.ScriptEvaluateAsync("return redis.call('TIME')", [SecretKey], [], CommandFlags.DemandMaster), isClaim: true, cancellationToken);
         var time = (RedisResult[])reply!;
         _clock.Set(((long)time[0] * 1000) + ((long)time[1] / 1000));
     }
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
+
+    /// <summary>Ends a claim, and remembers it once the server has acknowledged it.</summary>
+    private async ValueTask<WriteResult> EndAsync(ClaimRequest claim, ClaimEnd end, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
+    {
+        var result = end == ClaimEnd.Release
+            ? await WriteAsync(ReleaseScript, claim.Id, [claim.Token.ToArray()], cancellationToken)
+            : await WriteAsync(
+                SettleScript,
+                claim.Id,
+                [
+                    claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention),
+                    end == ClaimEnd.Settle ? StateAnswered : StateUncertain, ToValue(answer),
+                ],
+                cancellationToken);
+        _journal.Add(claim, end, answer);
+        return result;
+    }
+
+    private async Task<WriteResult> RenewAsync(ClaimRequest claim, CancellationToken cancellationToken)
+    {
+        var result = await WriteAsync(
+            RenewScript,
+            claim.Id,
+            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention)],
+            cancellationToken);
+        _journal.Add(claim, end: null);
+        return result;
+    }
+
+    /// <summary>Writes the journal to a server that may have lost it. Every write compares tokens, so that repeating one is harmless.</summary>
+    private async Task PutBackAsync()
+    {
+        var putBack = 0;
+        if (_secret is { } secret)
+        {
+            await CallAsync(
+                database => database.StringSetAsync(SecretKey, secret, expiry: null, When.NotExists, CommandFlags.DemandMaster), isClaim: false, CancellationToken.None);
+        }
+
+        foreach (var (claim, end, answer, _) in _journal.Last())
+        {
+            var result = end is null
+                ? await RenewAsync(claim, CancellationToken.None)
+                : await EndAsync(claim, end.Value, answer, CancellationToken.None);
+            putBack += result == WriteResult.Recreated ? 1 : 0;
+        }
+
+        if (putBack > 0)
+        {
+            StoreLog.PutBack(_logger, Description, putBack);
+        }
+    }
 
     private static ClaimResult ToClaimResult(in ClaimRequest claim, RedisResult[] reply)
     {
@@ -139,20 +189,19 @@ internal sealed class RedisStore : IIdempotencyStore
 
     private async ValueTask<RedisResult[]> SendClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
-        var reply = (RedisResult[])(await RunAsync(
-            ClaimScript,
-            claim.Id,
-            [
-                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention),
-                _clock.Now + Milliseconds(_settings.Timeout),
-            ],
-            cancellationToken))!;
+        RedisValue[] arguments =
+        [
+            claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention),
+            _clock.Now + Milliseconds(_settings.Timeout),
+        ];
+        var reply = (RedisResult[])(await CallAsync(
+            database => ClaimScript.RunAsync(database, KeyOf(claim.Id), arguments), isClaim: true, cancellationToken))!;
         _clock.Set((long)reply[0]);
         return reply;
     }
 
     private async ValueTask<WriteResult> WriteAsync(RedisScript script, RecordId id, RedisValue[] arguments, CancellationToken cancellationToken) =>
-        (string?)await RunAsync(script, id, arguments, cancellationToken) switch
+        (string?)await CallAsync(database => script.RunAsync(database, KeyOf(id), arguments), isClaim: false, cancellationToken) switch
         {
             "done" => WriteResult.Done,
             "recreated" => WriteResult.Recreated,
@@ -162,11 +211,9 @@ internal sealed class RedisStore : IIdempotencyStore
             var other => throw new StoreUnavailableException($"Redis answered a write with '{other}'"),
         };
 
-    private Task<RedisResult> RunAsync(RedisScript script, RecordId id, RedisValue[] arguments, CancellationToken cancellationToken) =>
-        CallAsync(database => script.RunAsync(database, KeyOf(id), arguments), cancellationToken);
 
     /// <summary>Every call of the client goes through here: bounded in number and time, and failing in one way.</summary>
-    private async Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, CancellationToken cancellationToken)
+    private async Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, bool isClaim, CancellationToken cancellationToken)
     {
         if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
         {
@@ -177,7 +224,7 @@ internal sealed class RedisStore : IIdempotencyStore
         Task<T>? underWay = null;
         try
         {
-            underWay = call(_connection.Database);
+            underWay = call(isClaim ? _connection.VerifiedDatabase : _connection.Database);
             var result = await underWay.WaitAsync(_settings.Timeout, _time, cancellationToken);
             if (_failing)
             {
@@ -194,7 +241,7 @@ internal sealed class RedisStore : IIdempotencyStore
             {
                 StoreUnavailableException => e.Message,
                 TimeoutException => $"Redis gave no answer within {_settings.Timeout.TotalSeconds:0.###} s",
-                _ => $"Redis failed: {e.Message}",
+                _ => $"Redis failed: {RedisErrors.Describe(e)}",
             };
             LogFailure(reason);
             throw new StoreUnavailableException(reason, e);
@@ -222,6 +269,8 @@ internal sealed class RedisStore : IIdempotencyStore
             StoreLog.Failing(_logger, Description, reason);
         }
     }
+
+    private RedisKey SecretKey => _settings.Redis.KeyPrefix + "secret";
 
     /// <summary>The bucket is the Cluster's hash tag: what belongs to one bucket shares a slot.</summary>
     private RedisKey KeyOf(RecordId id) => $"{_settings.Redis.KeyPrefix}{{b{id.Bucket:d4}}}:{id}";

@@ -1,0 +1,42 @@
+namespace Gateway.Storage.Redis;
+
+/// <summary>Puts the server's error codes into words for the log. None of them executed anything, and none ever means "absent".</summary>
+internal static class RedisErrors
+{
+    private static readonly (string Code, string Meaning)[] Known =
+    [
+        ("OOM", "the server reached maxmemory"),
+        ("LOADING", "the server is loading its data"),
+        ("BUSY", "the server is busy with a script"),
+        ("MISCONF", "the server refuses writes because it cannot save"),
+        ("NOREPLICAS", "the server refuses writes because too few replicas follow"),
+        ("READONLY", "the server became a replica"),
+        ("CLUSTERDOWN", "the Cluster has no master for this slot"),
+        ("TRYAGAIN", "the Cluster is moving this slot"),
+        ("MOVED", "the Cluster moved this slot"),
+        ("ASK", "the Cluster is moving this slot"),
+        ("MASTERDOWN", "the replica lost its master"),
+        ("NOAUTH", "the server asks for a password"),
+        ("NOPERM", "the user may not run this command"),
+        ("WRONGPASS", "the password is wrong"),
+        ("WRONGTYPE", "something else is stored under this key"),
+    ];
+
+    public static string Describe(Exception e)
+    {
+        foreach (var (code, meaning) in Known)
+        {
+            if (HasCode(e, code))
+            {
+                return $"{code}, {meaning}";
+            }
+        }
+
+        return e.Message;
+    }
+
+    /// <summary>Whether the server's error has this code, alone or inside the error of a script.</summary>
+    public static bool HasCode(Exception e, string code) =>
+        e.Message.StartsWith($"{code} ", StringComparison.Ordinal) || e.Message.Contains($" -{code} ", StringComparison.Ordinal)
+            || e.Message.StartsWith($"{code}:", StringComparison.Ordinal);
+}

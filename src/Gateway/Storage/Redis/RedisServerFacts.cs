@@ -1,0 +1,35 @@
+using System.Globalization;
+
+namespace Gateway.Storage.Redis;
+
+/// <summary>What one Redis server says of itself (INFO), as far as the promise depends on it.</summary>
+/// <param name="RunId">Changes with every start of the server.</param>
+/// <param name="Version">As <c>7.0.15</c>.</param>
+/// <param name="MaxMemory">In bytes; 0 is unlimited.</param>
+/// <param name="EvictionPolicy">What happens at <paramref name="MaxMemory"/>.</param>
+/// <param name="AppendOnly">Whether writes go to an append-only file.</param>
+/// <param name="Replicas">How many replicas are attached.</param>
+/// <param name="WaitsForReplicas">Whether <c>min-replicas-to-write</c> is set.</param>
+internal sealed record RedisServerFacts(
+    string RunId, string Version, long MaxMemory, string EvictionPolicy, bool AppendOnly, int Replicas, bool WaitsForReplicas)
+{
+    public static RedisServerFacts Parse(string info)
+    {
+        var fields = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var line in info.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            var colon = line.IndexOf(':', StringComparison.Ordinal);
+            if (colon > 0)
+            {
+                fields[line[..colon]] = line[(colon + 1)..];
+            }
+        }
+
+        return new RedisServerFacts(
+            Text("run_id"), Text("redis_version"), Number("maxmemory"), Text("maxmemory_policy"), Number("aof_enabled") == 1, (int)Number("connected_slaves"),
+            fields.ContainsKey("min_slaves_good_slaves"));
+
+        string Text(string name) => fields.GetValueOrDefault(name, "");
+        long Number(string name) => long.TryParse(Text(name), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
+    }
+}
