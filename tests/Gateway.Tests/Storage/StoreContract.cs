@@ -216,6 +216,21 @@ public abstract class StoreContract : IAsyncLifetime
         Assert.Equal(32, secrets[0].Length);
     }
 
+    [Fact]
+    public async Task RandomHistories_AgreeWithTheModel()
+    {
+        // The step lies between the lease and twice the lease, the retention between two steps and three: no comparison is close.
+        var (lease, step, retention) = (TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(2.5), TimeSpan.FromSeconds(6));
+        var histories = Enumerable.Range(1, 200).Select(seed => new RandomHistory(seed, lease, retention)).ToList();
+        for (var steps = 0; steps < 5; steps++)
+        {
+            var differences = await Task.WhenAll(histories.Select(history => history.RunAsync(Store, 10)));
+            Assert.Null(differences.FirstOrDefault(difference => difference is not null));
+            await AdvanceAsync(step);
+            histories.ForEach(history => history.Step(step));
+        }
+    }
+
     /// <summary>Short enough to wait for where the store's clock cannot be moved.</summary>
     internal abstract TimeSpan ShortLease { get; }
 

@@ -1,0 +1,76 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Gateway.Storage;
+
+namespace Gateway.Tests.Storage;
+
+/// <summary>
+/// One seeded sequence of store calls on two keys by a few owners, each call compared with <see cref="StoreModel"/>. The same seed is the
+/// same history, whatever the store.
+/// </summary>
+internal sealed class RandomHistory
+{
+    private readonly StoreModel _model = new();
+    private readonly StringBuilder _calls = new();
+    private readonly ClaimRequest[] _owners;
+    private readonly int _seed;
+    private uint _state;
+
+    public RandomHistory(int seed, TimeSpan lease, TimeSpan retention)
+    {
+        _seed = seed;
+        _state = (uint)seed * 2654435761u + 1;
+        var keys = Enumerable.Range(0, 2).Select(_ => new RecordId(Digest.From(RandomNumberGenerator.GetBytes(Digest.Size)))).ToArray();
+        _owners = [.. Enumerable.Range(0, 6).Select(i => new ClaimRequest(
+            keys[i % 2], ClaimToken.Create(), new Fingerprint(1, new Digest(0, 0, 0, (ulong)(i / 2 % 2))), lease, retention))];
+    }
+
+    /// <summary>Makes some calls; returns a description of the first one that differs from the model, or null.</summary>
+    public async Task<string?> RunAsync(IIdempotencyStore store, int calls)
+    {
+        for (var i = 0; i < calls; i++)
+        {
+            var owner = Next(_owners.Length);
+            var claim = _owners[owner];
+            var answer = (byte)Next(250);
+            var (call, expected, actual) = Next(10) switch
+            {
+                < 4 => ("claim", Describe(_model.Claim(claim)), Describe(await store.ClaimAsync(claim, default))),
+                4 => ("renew", _model.Renew(claim).ToString(), (await store.RenewAsync([claim], default))[0].ToString()),
+                5 or 6 => ("settle", _model.End(claim, ClaimEnd.Settle, answer).ToString(), (await store.SettleAsync(claim, new[] { answer }, default)).ToString()),
+                7 => ("uncertain", _model.End(claim, ClaimEnd.MarkUncertain, 0).ToString(), (await store.MarkUncertainAsync(claim, default)).ToString()),
+                _ => ("release", _model.End(claim, ClaimEnd.Release, 0).ToString(), (await store.ReleaseAsync(claim, default)).ToString()),
+            };
+            _calls.Append(CultureInfo.InvariantCulture, $"owner {owner} {call} {answer} -> {actual}\n");
+            if (expected != actual)
+            {
+                return $"seed {_seed}: expected {expected}\n{_calls}";
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The store's clock went on.</summary>
+    public void Step(TimeSpan by)
+    {
+        _model.Now += by;
+        _calls.Append(CultureInfo.InvariantCulture, $"{by} pass\n");
+    }
+
+    private static string Describe((ClaimState State, Fingerprint Fingerprint, byte? Answer) found) =>
+        $"{found.State} {found.Fingerprint.Digest.D} {found.Answer}";
+
+    private static string Describe(ClaimResult found) =>
+        $"{found.State} {found.Fingerprint.Digest.D} {(found.State == ClaimState.Settled ? found.Answer.Span[0] : null)}";
+
+    /// <summary>xorshift: repeatable, and the same on every platform.</summary>
+    private int Next(int below)
+    {
+        _state ^= _state << 13;
+        _state ^= _state >> 17;
+        _state ^= _state << 5;
+        return (int)(_state % (uint)below);
+    }
+}
