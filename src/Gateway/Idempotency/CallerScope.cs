@@ -10,6 +10,11 @@ internal static class CallerScope
 {
     public static void AddTo(ref FieldHash hash, HttpRequest request, IdempotencyPolicy policy)
     {
+        if (TestHooks.HasDefect("scope-ignored"))
+        {
+            return;
+        }
+
         hash.Add(policy.Scope.Count);
         foreach (var selector in policy.Scope)
         {

@@ -25,6 +25,7 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
     public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, ClaimRequest request, long askedAt, RequestDelegate next)
     {
         var claim = leases.Hold(request, askedAt);
+        TestHooks.CrashPoint("P2");
         var trace = new ForwardTrace();
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
@@ -69,14 +70,28 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
         var noStore = context.Response.Headers.CacheControl.Count > 0 && context.Response.GetTypedHeaders().CacheControl?.NoStore is true;
         var report = new ForwardReport(forwarderError?.Error ?? ForwarderError.None, forwarderError?.Exception ?? escaped, trace, context.Response.StatusCode, noStore);
         var outcome = ForwardOutcome.Classify(report, policy);
+        if (outcome.Kind == OutcomeKind.Uncertain && TestHooks.HasDefect("release-on-any-error"))
+        {
+            outcome = new ForwardOutcome(OutcomeKind.NeverSent);
+        }
+
         RecordedHeaders.RemoveHopByHop(context.Response.Headers);
 
         // Settle, then answer.
+        TestHooks.CrashPoint("P5");
         journal.Forwarded(policy, request.Id, trace.Status ?? 0, outcome.Kind);
         switch (outcome.Kind)
         {
+            case OutcomeKind.Answered when TestHooks.HasDefect("answer-before-settle"):
+                await AnswerBody.WriteAsync(context.Response, capture.Body);
+                await context.Response.CompleteAsync();
+                TestHooks.CrashPoint("P7");
+                await SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
+                break;
+
             case OutcomeKind.Answered:
                 await SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
+                TestHooks.CrashPoint("P7");
                 await AnswerBody.WriteAsync(context.Response, capture.Body);
                 break;
 

@@ -90,6 +90,7 @@ internal sealed class IdempotencyMiddleware(
             var id = await recordIds.CreateAsync(context.Request, policy, key);
             claim = new ClaimRequest(id, ClaimToken.Create(), fingerprint, policy.Lease, policy.Retention);
             askedAt = claimedRequest.Now;
+            TestHooks.CrashPoint("P0");
             found = await ClaimAsync(claim, askedAt);
         }
         catch (StoreUnavailableException) when (policy.StoreDown == StoreDown.Bypass)
@@ -136,7 +137,9 @@ internal sealed class IdempotencyMiddleware(
         try
         {
             // Not the client's token: a claim that was sent is followed to its end, whether the client waits or not.
-            return await store.ClaimAsync(claim, CancellationToken.None);
+            var sent = store.ClaimAsync(claim, CancellationToken.None);
+            TestHooks.CrashPoint("P1");
+            return await sent;
         }
         catch (StoreUnavailableException)
         {

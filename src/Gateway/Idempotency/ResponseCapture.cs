@@ -83,6 +83,7 @@ internal sealed class ResponseCapture(HttpContext context, IHttpResponseBodyFeat
         }
 
         Append(buffer.Span);
+        TestHooks.CrashPoint("P4");
         return default;
     }
 

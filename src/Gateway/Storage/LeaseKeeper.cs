@@ -46,7 +46,9 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         claim.Ended = true;
         try
         {
-            Report(claim, await WriteAsync(claim, end, answer));
+            var sent = WriteAsync(claim, end, answer);
+            TestHooks.CrashPoint("P6");
+            Report(claim, await sent);
             _held.TryRemove(claim.Request.Token, out _);
             return true;
         }

@@ -13,6 +13,16 @@ internal sealed class RedisScript
     public RedisScript(string file)
     {
         _text = EmbeddedResource.Read(file);
+        if (TestHooks.HasDefect("no-token-comparison"))
+        {
+            _text = _text.Replace("record[2] ~= ARGV[1]", "false", StringComparison.Ordinal);
+        }
+
+        if (TestHooks.HasDefect("lease-expiry-is-permission"))
+        {
+            _text = _text.Replace("if not state then", "if not state or (state == 'c' and record[4] - now <= 0) then", StringComparison.Ordinal);
+        }
+
 #pragma warning disable CA5350 // Redis names scripts by SHA-1; nothing is protected by it
         _hash = SHA1.HashData(Encoding.UTF8.GetBytes(_text));
 #pragma warning restore CA5350
