@@ -3,7 +3,7 @@ using Gateway.Configuration;
 
 namespace Gateway;
 
-/// <summary>The verbs <c>run</c> and <c>check</c>. Exit codes: 0 done, 1 failed to start, 2 the configuration is wrong.</summary>
+/// <summary>The verbs <c>run</c>, <c>check</c> and <c>health</c>. Exit codes: 0 done, 1 failed, 2 the configuration is wrong.</summary>
 internal static class CommandLine
 {
     private const int ConfigurationIsWrong = 2;
@@ -29,7 +29,10 @@ internal static class CommandLine
         var check = new Command("check", "Check a configuration: print every error and exit with 2, or print routes and their effective policies.");
         check.SetAction(parse => Check(parse.GetRequiredValue(config)));
 
-        var root = new RootCommand("Makes the HTTP APIs behind it idempotent, by configuration alone.") { config, urls, run, check };
+        var health = new Command("health", "Ask the gateway that runs with this configuration whether it lives: exit code 0 or 1. For container health checks.");
+        health.SetAction((parse, stop) => HealthAsync(parse.GetRequiredValue(config), stop));
+
+        var root = new RootCommand("Makes the HTTP APIs behind it idempotent, by configuration alone.") { config, urls, run, check, health };
         root.SetAction((parse, stop) => RunAsync(parse.GetRequiredValue(config), parse.GetRequiredValue(urls), stop));
         return root;
     }
@@ -44,6 +47,29 @@ internal static class CommandLine
         Banner.WriteRoutes(Console.Out, settings);
         Banner.WriteWarnings(Console.Out, settings);
         return 0;
+    }
+
+    private static async Task<int> HealthAsync(string file, CancellationToken stop)
+    {
+        if (TryLoad(file) is not { } settings)
+        {
+            return ConfigurationIsWrong;
+        }
+
+        // The first address, as the gateway binds it; a wildcard host is asked on loopback.
+        var address = BindingAddress.Parse(settings.Admin.Urls.Split(';')[0].Trim());
+        var host = address.Host is "*" or "+" or "0.0.0.0" or "[::]" ? "127.0.0.1" : address.Host;
+        using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(3) };
+        try
+        {
+            using var answer = await client.GetAsync(new Uri($"{address.Scheme}://{host}:{address.Port}/livez"), stop);
+            return answer.IsSuccessStatusCode ? 0 : 1;
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
+        {
+            await Console.Error.WriteLineAsync($"No answer from {settings.Admin.Urls}: {e.Message}");
+            return 1;
+        }
     }
 
     private static async Task<int> RunAsync(string file, string urls, CancellationToken stop)

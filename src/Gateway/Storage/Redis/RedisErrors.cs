@@ -32,7 +32,8 @@ internal static class RedisErrors
             }
         }
 
-        return e.Message;
+        // The client appends its counters, after a semicolon.
+        return e.Message.Split(';')[0];
     }
 
     /// <summary>Whether the server's error has this code, alone or inside the error of a script.</summary>
