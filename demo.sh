@@ -363,7 +363,7 @@ two_users() {
   queue "$gateway/seats/C3/bookings" "demo-bob-$run" '{"user":"bob"}'
   measure bookings
   if ((rows > 1)); then
-    row seats "two users, two keys, one seat, gateway" "a key is not a lock: that takes a policy with a Lock"
+    row seats "two users, two keys, one seat, gateway" "a key is not a lock; locking resources comes later"
   else
     row seats "two users, two keys, one seat, gateway" "one booking"
   fi

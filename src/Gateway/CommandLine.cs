@@ -84,9 +84,9 @@ internal static class CommandLine
         {
             await app.StartAsync(stop);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or FormatException or InvalidOperationException)
         {
-            // An address in use, most often; Kestrel's message names it.
+            // An address in use or not an address, most often; Kestrel's message names it.
             await Console.Error.WriteLineAsync($"The gateway cannot start: {e.Message}");
             return 1;
         }

@@ -8,6 +8,7 @@ using Gateway.Storage;
 using Gateway.Storage.Embedded;
 using Gateway.Storage.Redis;
 using Gateway.Telemetry;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Yarp.ReverseProxy.Configuration;
 using Yarp.ReverseProxy.Forwarder;
@@ -29,6 +30,7 @@ internal static class ServiceRegistration
             kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
             kestrel.ResponseHeaderEncodingSelector = _ => Encoding.Latin1;
         });
+        builder.Services.Configure<KestrelServerOptions>(builder.Configuration.GetSection("Kestrel")); // Limits; after the defaults above
         builder.WebHost.UseUrls(urls);
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.ShutdownGrace);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning)

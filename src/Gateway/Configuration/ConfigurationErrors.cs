@@ -14,8 +14,14 @@ internal sealed class ConfigurationErrors
     /// <param name="path">The setting, as <c>Idempotency:Policies:payments:Lease</c>.</param>
     /// <param name="value">What stands there; null when nothing does.</param>
     /// <param name="expected">What was expected instead.</param>
-    public void Add(string path, string? value, string expected) =>
-        _errors.Add(value is null ? $"{path}: {expected}" : $"{path} = \"{value}\": expected {expected}");
+    public void Add(string path, string? value, string expected)
+    {
+        var error = value is null ? $"{path}: {expected}" : $"{path} = \"{value}\": expected {expected}";
+        if (!_errors.Contains(error))
+        {
+            _errors.Add(error);
+        }
+    }
 
     public void Warn(string path, string message) => _warnings.Add($"{path}: {message}");
 }

@@ -1,20 +1,21 @@
+using System.ComponentModel;
 using System.Reflection;
 
 namespace Gateway.Configuration;
 
 /// <summary>
 /// Finds keys that YARP would ignore without a word (<c>"Metdata"</c>): walks a section beside the type that it is read into. Names that
-/// the user chooses (dictionaries) and single values are let pass.
+/// the user chooses (dictionaries) are let pass; single values are looked at only to say where the one stands that YARP could not read.
 /// </summary>
 internal static class KnownKeys
 {
-    public static void Check(IConfigurationSection section, Type type, ConfigurationErrors errors)
+    public static void Check(IConfigurationSection section, Type type, ConfigurationErrors errors, bool withValues = false)
     {
         if (ItemTypeOf(type) is { } item)
         {
             foreach (var child in section.GetChildren())
             {
-                Check(child, item, errors);
+                Check(child, item, errors, withValues);
             }
 
             return;
@@ -22,6 +23,13 @@ internal static class KnownKeys
 
         if (type.Assembly != typeof(Yarp.ReverseProxy.Configuration.RouteConfig).Assembly || type.IsEnum)
         {
+            // YARP also takes "2" for a Version.
+            if (withValues && type != typeof(Version) && section.Value is { Length: > 0 } value && TypeDescriptor.GetConverter(type) is var converter
+                && converter.CanConvertFrom(typeof(string)) && !converter.IsValid(value))
+            {
+                errors.Add(section.Path, value, type.IsEnum ? string.Join(" or ", Enum.GetNames(type)) : $"a value of the type {type.Name}");
+            }
+
             return;
         }
 
@@ -35,7 +43,7 @@ internal static class KnownKeys
             }
             else
             {
-                Check(child, Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType, errors);
+                Check(child, Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType, errors, withValues);
             }
         }
     }

@@ -54,7 +54,7 @@ internal sealed class LiveSettings : BackgroundService
             ConfigurationLog.Doubtful(_logger, warning);
         }
 
-        if (settings.Store != _current.Store || settings.Admin != _current.Admin || settings.Secret != _current.Secret)
+        if (settings.Store != _current.Store || settings.Admin != _current.Admin || settings.Secret != _current.Secret || settings.ShutdownGrace != _current.ShutdownGrace)
         {
             ConfigurationLog.NeedsRestart(_logger);
         }

@@ -67,6 +67,11 @@ internal static class PolicyReader
             reader.Errors.Add(reader.PathOf("Response:Release"), string.Join(", ", both), "no status that Response:Uncertain lists too");
         }
 
+        if (policy.ReleaseStatuses.Any(status => status is < 400 or 500))
+        {
+            reader.Errors.Warn(reader.PathOf("Response:Release"), "frees the key after answers that may follow an execution; a retry then runs again");
+        }
+
         if (policy.Scope.Count == 0)
         {
             reader.Errors.Warn(reader.PathOf("Scope"), "global: whoever knows a key gets its answer, whatever their credentials");

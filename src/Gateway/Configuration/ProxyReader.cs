@@ -13,22 +13,7 @@ internal static class ProxyReader
 
     public static (IReadOnlyList<RouteConfig> Routes, IReadOnlyList<ClusterConfig> Clusters) Read(IConfigurationSection section, ConfigurationErrors errors)
     {
-        foreach (var child in section.GetChildren())
-        {
-            switch (child.Key)
-            {
-                case "Routes":
-                    KnownKeys.Check(child, typeof(IReadOnlyDictionary<string, RouteConfig>), errors);
-                    break;
-                case "Clusters":
-                    KnownKeys.Check(child, typeof(IReadOnlyDictionary<string, ClusterConfig>), errors);
-                    break;
-                default:
-                    errors.Add(child.Path, null, "unknown setting; known here: Routes, Clusters");
-                    break;
-            }
-        }
-
+        CheckKeys(section, errors, withValues: false);
         var services = new ServiceCollection();
         services.AddLogging().AddRouting().AddAuthorization().AddCors().AddReverseProxy().LoadFromConfig(section);
         using var provider = services.BuildServiceProvider();
@@ -40,7 +25,14 @@ internal static class ProxyReader
         }
         catch (Exception e) when (e is FormatException or ArgumentException or InvalidOperationException)
         {
-            errors.Add(Section, null, e.Message);
+            // YARP stops at the first value that it cannot convert, and does not say where it stands.
+            var before = errors.Errors.Count;
+            CheckKeys(section, errors, withValues: true);
+            if (errors.Errors.Count == before)
+            {
+                errors.Add(Section, null, e.Message);
+            }
+
             return ([], []);
         }
     }
@@ -48,7 +40,7 @@ internal static class ProxyReader
     /// <summary>Checks what routes say about policies.</summary>
     public static void CheckPolicies(IReadOnlyList<RouteConfig> routes, IReadOnlyDictionary<string, IdempotencyPolicy> policies, ConfigurationErrors errors)
     {
-        var used = new HashSet<string>();
+        var used = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         foreach (var route in routes)
         {
             var path = $"{Section}:Routes:{route.RouteId}:Metadata:{GatewaySettings.MetadataKey}";
@@ -57,20 +49,42 @@ internal static class ProxyReader
                 continue;
             }
 
-            used.Add(name);
-            if (!policies.TryGetValue(name, out var policy))
+            // Null when it is written as null or as an object.
+            if (name is null || !policies.TryGetValue(name, out var policy))
             {
-                errors.Add(path, name, $"the name of a policy: {string.Join(", ", policies.Keys)}");
+                errors.Add(path, name ?? "", $"the name of a policy: {string.Join(", ", policies.Keys)}");
+                continue;
             }
-            else if (route.Match.Methods is { Count: > 0 } methods && !methods.Any(policy.Covers))
+
+            used.Add(name);
+            if (route.Match.Methods is { Count: > 0 } methods && !methods.Any(policy.Covers))
             {
                 errors.Warn(path, $"the route matches {string.Join(", ", methods)} only, and policy {name} covers {string.Join(", ", policy.Methods)}: it protects nothing");
             }
         }
 
-        foreach (var name in policies.Keys.Where(name => name != IdempotencyPolicy.DefaultName && !used.Contains(name)))
+        foreach (var name in policies.Keys.Where(name => !name.Equals(IdempotencyPolicy.DefaultName, StringComparison.OrdinalIgnoreCase) && !used.Contains(name)))
         {
             errors.Warn($"Idempotency:Policies:{name}", "no route uses this policy");
+        }
+    }
+
+    private static void CheckKeys(IConfigurationSection section, ConfigurationErrors errors, bool withValues)
+    {
+        foreach (var child in section.GetChildren())
+        {
+            switch (child.Key.ToUpperInvariant())
+            {
+                case "ROUTES":
+                    KnownKeys.Check(child, typeof(IReadOnlyDictionary<string, RouteConfig>), errors, withValues);
+                    break;
+                case "CLUSTERS":
+                    KnownKeys.Check(child, typeof(IReadOnlyDictionary<string, ClusterConfig>), errors, withValues);
+                    break;
+                default:
+                    errors.Add(child.Path, null, "unknown setting; known here: Routes, Clusters");
+                    break;
+            }
         }
     }
 
@@ -79,22 +93,46 @@ internal static class ProxyReader
         foreach (var route in config.Routes)
         {
             var path = $"{Section}:Routes:{route.RouteId}";
+            RejectMiddleware(path, route, errors);
             Report(path, validator.ValidateRouteAsync(route).AsTask().GetAwaiter().GetResult(), errors);
             if (route.ClusterId is null || !config.Clusters.Any(cluster => cluster.ClusterId.Equals(route.ClusterId, StringComparison.OrdinalIgnoreCase)))
             {
-                errors.Add($"{path}:ClusterId", route.ClusterId, $"the name of a cluster: {string.Join(", ", config.Clusters.Select(cluster => cluster.ClusterId))}");
+                errors.Add($"{path}:ClusterId", route.ClusterId ?? "", $"the name of a cluster: {string.Join(", ", config.Clusters.Select(cluster => cluster.ClusterId))}");
             }
         }
 
         foreach (var cluster in config.Clusters)
         {
+            if (cluster.Destinations is null or { Count: 0 })
+            {
+                errors.Warn($"{Section}:Clusters:{cluster.ClusterId}:Destinations", "the cluster has no destination; its requests are answered with an error");
+            }
+
             Report($"{Section}:Clusters:{cluster.ClusterId}", validator.ValidateClusterAsync(cluster).AsTask().GetAwaiter().GetResult(), errors);
             foreach (var (name, destination) in cluster.Destinations ?? new Dictionary<string, DestinationConfig>())
             {
-                if (!Uri.TryCreate(destination.Address, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https"))
+                // YARP itself reports a missing address.
+                if (!string.IsNullOrEmpty(destination.Address) && (!Uri.TryCreate(destination.Address, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https")))
                 {
                     errors.Add($"{Section}:Clusters:{cluster.ClusterId}:Destinations:{name}:Address", destination.Address, "an address such as http://10.0.0.1:8080/");
                 }
+            }
+        }
+    }
+
+    /// <summary>YARP answers 500 to every request of a route that names a middleware which does not run.</summary>
+    private static void RejectMiddleware(string path, RouteConfig route, ConfigurationErrors errors)
+    {
+        (string Key, string? Value)[] served =
+        [
+            ("AuthorizationPolicy", route.AuthorizationPolicy), ("CorsPolicy", route.CorsPolicy), ("RateLimiterPolicy", route.RateLimiterPolicy),
+            ("TimeoutPolicy", route.TimeoutPolicy), ("Timeout", route.Timeout?.ToString("c")),
+        ];
+        foreach (var (key, value) in served)
+        {
+            if (value is not null)
+            {
+                errors.Add($"{path}:{key}", null, "not supported yet; remove it");
             }
         }
     }

@@ -26,9 +26,10 @@ internal static class SettingsLoader
     {
         try
         {
-            var json = new ConfigurationBuilder().AddJsonStream(new MemoryStream(File.ReadAllBytes(file))).Build();
-            RejectUnknownSections(json, errors);
-            return new ConfigurationBuilder().AddConfiguration(json).AddEnvironmentVariables().Build();
+            var bytes = File.ReadAllBytes(file);
+            RejectUnknownSections(new ConfigurationBuilder().AddJsonStream(new MemoryStream(bytes)).Build(), errors);
+            // Not AddConfiguration: a chained configuration loses empty values, and with them empty lists.
+            return new ConfigurationBuilder().AddJsonStream(new MemoryStream(bytes)).AddEnvironmentVariables().Build();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -55,6 +56,11 @@ internal static class SettingsLoader
         var grace = root.Duration("ShutdownGrace", TimeSpan.FromSeconds(25), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
         ProxyReader.CheckPolicies(routes, policies, errors);
+        if (routes.Count == 0)
+        {
+            errors.Warn($"{ProxyReader.Section}:Routes", "there are no routes; every request is answered with 404");
+        }
+
         return errors.Errors.Count > 0
             ? null
             : new GatewaySettings
@@ -103,6 +109,11 @@ internal static class SettingsLoader
                 KeyPrefix = redis.Text("KeyPrefix", defaults.Redis.KeyPrefix),
             },
         };
+        if (settings is { Kind: StoreKind.Embedded, Embedded.Durability: Durability.Normal })
+        {
+            reader.Errors.Warn(embedded.PathOf("Durability"), "Normal: a power loss may take back the last claims and answers, and their requests may run again");
+        }
+
         reader.NotYet("Postgres");
         embedded.RejectUnknown();
         redis.RejectUnknown();
@@ -122,7 +133,7 @@ internal static class SettingsLoader
         {
             if (RedisStore.CountEndPoints(settings) == 0)
             {
-                redis.Errors.Add(redis.PathOf("Configuration"), settings.Redis.Configuration, "at least one host:port");
+                redis.Errors.Add(redis.PathOf("Configuration"), null, "expected at least one host:port, such as 127.0.0.1:6379; URLs (redis://) are not understood");
             }
         }
         catch (ArgumentException e)
@@ -145,7 +156,8 @@ internal static class SettingsLoader
 
     private static Dictionary<string, IdempotencyPolicy> ReadPolicies(SettingsReader reader)
     {
-        var policies = new Dictionary<string, IdempotencyPolicy>(StringComparer.Ordinal)
+        // Like every name in a configuration: an environment variable may spell it in upper case.
+        var policies = new Dictionary<string, IdempotencyPolicy>(StringComparer.OrdinalIgnoreCase)
         {
             [IdempotencyPolicy.DefaultName] = new() { Name = IdempotencyPolicy.DefaultName },
         };
@@ -162,20 +174,15 @@ internal static class SettingsLoader
         var defaults = new AdminSettings();
         var settings = new AdminSettings { Urls = reader.Text("Urls", defaults.Urls), Token = reader.OptionalText("Token") };
         reader.RejectUnknown();
-        foreach (var url in settings.Urls.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        foreach (var url in settings.Urls.Split(';', StringSplitOptions.TrimEntries))
         {
-            BindingAddress address;
-            try
-            {
-                address = BindingAddress.Parse(url);
-            }
-            catch (FormatException)
+            if (TryParseAddress(url) is not { } address)
             {
                 reader.Errors.Add(reader.PathOf("Urls"), url, "addresses such as http://127.0.0.1:9091, separated by ;");
                 continue;
             }
 
-            var loopback = address.Host is "localhost" || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
+            var loopback = address.Host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
             if (!loopback && settings.Token is null)
             {
                 reader.Errors.Add(reader.PathOf("Token"), null, $"expected a token, because {url} is not a loopback address");
@@ -183,5 +190,18 @@ internal static class SettingsLoader
         }
 
         return settings;
+    }
+
+    /// <summary>An address that the admin listener can bind: http, without a path. Null for anything else.</summary>
+    private static BindingAddress? TryParseAddress(string url)
+    {
+        try
+        {
+            return BindingAddress.Parse(url) is { PathBase.Length: 0, Scheme: var scheme } address && scheme.Equals("http", StringComparison.OrdinalIgnoreCase) ? address : null;
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
     }
 }

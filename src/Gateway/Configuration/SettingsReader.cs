@@ -35,7 +35,20 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
     /// <summary>The names of the children, for sections whose keys are chosen by the user.</summary>
     public IReadOnlyList<string> Names() => [.. section.GetChildren().Select(child => child.Key)];
 
-    public string Text(string key, string fallback) => Value(key) is { Length: > 0 } value ? value : fallback;
+    public string Text(string key, string fallback)
+    {
+        if (Value(key) is not { } value)
+        {
+            return fallback;
+        }
+
+        if (value.Length == 0)
+        {
+            errors.Add(PathOf(key), value, "a text that is not empty");
+        }
+
+        return value;
+    }
 
     public string? OptionalText(string key) => Value(key) is { Length: > 0 } value ? value : null;
 
@@ -77,9 +90,9 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
             return fallback;
         }
 
-        // A bare number would be taken for days by TimeSpan; whoever writes 30 means seconds.
+        // A bare number would be taken for days; whoever writes 30 means seconds. The free format would take 24:00:00 for 24 days.
         if (value.Contains(':', StringComparison.Ordinal)
-            && TimeSpan.TryParse(value, CultureInfo.InvariantCulture, out var duration) && duration >= min && duration <= max)
+            && TimeSpan.TryParseExact(value, "c", CultureInfo.InvariantCulture, out var duration) && duration >= min && duration <= max)
         {
             return duration;
         }
@@ -110,6 +123,11 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
         _known.Add(key);
         var child = section.GetSection(key);
         var items = child.GetChildren().Select(item => (item.Path, item.Value)).ToList();
+        if (items.Count > 0 && !string.IsNullOrEmpty(child.Value))
+        {
+            errors.Add(PathOf(key), child.Value, "either a list or a single value; an environment variable overrides an item as KEY__0");
+        }
+
         if (items.Count == 0)
         {
             if (child.Value is null)
@@ -130,7 +148,7 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
             }
             else
             {
-                errors.Add(itemPath, value ?? "null", expected);
+                errors.Add(itemPath, value, value is null ? $"expected {expected}" : expected);
             }
         }
 

@@ -143,12 +143,15 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
         }
 
         RecordedHeaders.RemoveHopByHop(context.Response.Headers);
+        var kind = OutcomeKind.NotKept;
         if (policy.ReleaseStatuses.Contains(status))
         {
+            kind = OutcomeKind.Refused;
             await EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
         }
         else if (policy.UncertainStatuses.Contains(status))
         {
+            kind = OutcomeKind.UncertainAnswer;
             await EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
         }
         else
@@ -156,7 +159,7 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
             await SettleAsync(context, policy, claim, trace, reason, default);
         }
 
-        journal.Forwarded(policy, claim.Request.Id, status, OutcomeKind.NotKept);
+        journal.Forwarded(policy, claim.Request.Id, status, kind);
     }
 
     private async ValueTask SettleAsync(

@@ -28,7 +28,7 @@ internal sealed class RecordIds(GatewaySettings settings, IIdempotencyStore stor
     private static RecordId Create(byte[] secret, HttpRequest request, IdempotencyPolicy policy, string key)
     {
         var hash = new FieldHash(stackalloc byte[512]);
-        hash.Add(policy.Name);
+        hash.Add(policy.Name.ToUpperInvariant()); // names of a configuration do not distinguish case
         CallerScope.AddTo(ref hash, request, policy);
         hash.Add(key);
         return new RecordId(hash.HmacSha256(secret));

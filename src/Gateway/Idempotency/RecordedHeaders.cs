@@ -36,9 +36,13 @@ internal static class RecordedHeaders
         return recorded;
     }
 
-    /// <summary>Removes the fields that the backend's Connection names, and Connection, before the answer goes to the client.</summary>
+    /// <summary>
+    /// Removes what must not reach the client: the fields that the backend's Connection names, Connection itself, and a status of the
+    /// key that a backend made up.
+    /// </summary>
     public static void RemoveHopByHop(IHeaderDictionary headers)
     {
+        headers.Remove(GatewayHeaders.Status);
         if (headers.Connection.Count == 0)
         {
             return;

@@ -39,7 +39,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _connection = new RedisConnection(settings, Description, PutBackAsync, time, logger);
     }
 
-    public string Description => $"Redis ({string.Join(", ", RedisConnection.CreateOptions(_settings).EndPoints)}, keys {_settings.Redis.KeyPrefix}*)";
+    public string Description => $"Redis ({string.Join(", ", RedisConnection.CreateOptions(_settings).EndPoints).Replace("Unspecified/", "", StringComparison.Ordinal)}, keys {_settings.Redis.KeyPrefix}*)";
 
     /// <summary>How many end points the configuration string names.</summary>
     /// <exception cref="ArgumentException">The client does not understand the string.</exception>

@@ -1,0 +1,44 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Gateway.Tests.EndToEnd;
+
+/// <summary>Writes configuration files as users write them, so that a test says only what matters to it.</summary>
+internal static class GatewayConfig
+{
+    private static readonly JsonSerializerOptions Options = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
+
+    /// <summary>The section <c>Store</c> for a database in the gateway's working directory.</summary>
+    public static object Embedded { get; } = new { Kind = "Embedded", Embedded = new { Path = "data/idempotency.db" } };
+
+    /// <summary>The section <c>Store</c> for a Redis at <c>host:port</c>.</summary>
+    public static object Redis(string endpoint) => new { Kind = "Redis", Redis = new { Configuration = endpoint } };
+
+    /// <param name="store">The section <c>Store</c>.</param>
+    /// <param name="policies">The section <c>Idempotency:Policies</c>, any object that serialises to it.</param>
+    public static string Write(object store, object policies, params IReadOnlyList<GatewayRoute> routes) => JsonSerializer.Serialize(
+        new
+        {
+            Store = store,
+            Idempotency = new { Policies = policies },
+            ReverseProxy = new
+            {
+                Routes = routes.ToDictionary(route => route.Path, RouteSection),
+                Clusters = routes.ToDictionary(route => route.Path, ClusterSection),
+            },
+        },
+        Options);
+
+    private static object RouteSection(GatewayRoute route) => new
+    {
+        ClusterId = route.Path,
+        Match = new { route.Path },
+        Metadata = route.Policy is null ? null : new { Idempotency = route.Policy },
+    };
+
+    private static object ClusterSection(GatewayRoute route) => new
+    {
+        HttpRequest = route.ActivityTimeout is { } timeout ? new { ActivityTimeout = timeout.ToString("c") } : null,
+        Destinations = new { one = new { Address = route.Backend } },
+    };
+}

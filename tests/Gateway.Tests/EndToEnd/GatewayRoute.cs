@@ -1,0 +1,8 @@
+namespace Gateway.Tests.EndToEnd;
+
+/// <summary>One route with a cluster of its own.</summary>
+/// <param name="Path">As in <c>Match:Path</c>; also the names of route and cluster.</param>
+/// <param name="Backend">The address of the only destination.</param>
+/// <param name="Policy">The one line of metadata; null leaves the route unguarded.</param>
+/// <param name="ActivityTimeout">How long the backend may be silent; null for YARP's default.</param>
+internal sealed record GatewayRoute(string Path, string Backend, string? Policy = "default", TimeSpan? ActivityTimeout = null);

@@ -1,0 +1,95 @@
+using FsCheck;
+using FsCheck.Fluent;
+using Gateway.Idempotency;
+using Gateway.Storage;
+using Xunit;
+
+namespace Gateway.Tests.Idempotency;
+
+public sealed class FieldHashTests
+{
+    [Fact]
+    public void FieldsThatJoinToTheSameText_DoNotMeet()
+    {
+        Assert.NotEqual(Hash("ab", "c"), Hash("a", "bc"));
+        Assert.NotEqual(Hash("abc"), Hash("abc", ""));
+        Assert.NotEqual(Hash("", "abc"), Hash("abc", ""));
+        Assert.Equal(Hash("ab", "c"), Hash("ab", "c"));
+    }
+
+    [Fact]
+    public void TwoCutsOfOneText_DoNotMeet() => Prop.ForAll(
+            (from text in Fields.Select(string.Concat)
+             from one in Cuts(text)
+             from other in Cuts(text)
+             select (one, other)).ToArbitrary(),
+            pair => pair.one.SequenceEqual(pair.other) == (Hash(pair.one) == Hash(pair.other)))
+        .QuickCheckThrowOnFailure();
+
+    [Fact]
+    public void TwoSequences_MeetOnlyIfTheyAreEqual() => Prop.ForAll(
+            Fields.ToArbitrary(), Fields.ToArbitrary(), (one, other) => one.SequenceEqual(other) == (Hash(one) == Hash(other)))
+        .QuickCheckThrowOnFailure();
+
+    [Fact]
+    public void ANumberAndItsText_DoNotMeet()
+    {
+        var number = new FieldHash(stackalloc byte[64]);
+        number.Add(0x61626364);
+        var text = new FieldHash(stackalloc byte[64]);
+        text.Add("abc");
+
+        Assert.NotEqual(number.Sha256(), text.Sha256());
+    }
+
+    [Fact]
+    public void FieldsLargerThanTheFirstBuffer_HashAlike()
+    {
+        var large = new string('x', 10_000);
+
+        Assert.Equal(Hash(size: 16, "a", large, "b"), Hash(size: 64 * 1024, "a", large, "b"));
+        Assert.NotEqual(Hash("a", large, "b"), Hash("a", large + "b"));
+    }
+
+    [Fact]
+    public void TheSecretMatters()
+    {
+        Assert.Equal(Hmac("secret"u8), Hmac("secret"u8));
+        Assert.NotEqual(Hmac("secret"u8), Hmac("Secret"u8));
+
+        static Digest Hmac(ReadOnlySpan<byte> secret)
+        {
+            var hash = new FieldHash(stackalloc byte[64]);
+            hash.Add("abc");
+            return hash.HmacSha256(secret);
+        }
+    }
+
+    /// <summary>Few letters and short fields, so that near misses are common.</summary>
+    private static Gen<string[]> Fields =>
+        from count in Gen.Choose(0, 4)
+        from fields in ShortText.ArrayOf(count)
+        select fields;
+
+    private static Gen<string> ShortText =>
+        from length in Gen.Choose(0, 3)
+        from characters in Gen.Elements('a', 'b', '\u0000', '\u0001').ArrayOf(length)
+        select new string(characters);
+
+    private static Gen<string[]> Cuts(string text) =>
+        from at in Gen.Choose(0, text.Length)
+        select new[] { text[..at], text[at..] };
+
+    private static Digest Hash(params string[] fields) => Hash(size: 64, fields);
+
+    private static Digest Hash(int size, params string[] fields)
+    {
+        var hash = new FieldHash(new byte[size]);
+        foreach (var field in fields)
+        {
+            hash.Add(field);
+        }
+
+        return hash.Sha256();
+    }
+}

@@ -1,0 +1,68 @@
+using Gateway.Idempotency;
+using Gateway.Policies;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
+using Xunit;
+
+namespace Gateway.Tests.Idempotency;
+
+public sealed class RecordedHeadersTests
+{
+    private static readonly IdempotencyPolicy Policy = new() { Name = "test" };
+
+    [Fact]
+    public void MultipleValues_AreKeptApart_InOrder()
+    {
+        var headers = new HeaderDictionary { ["X-Multi"] = new(["b, c", "", "a"]), ["ETag"] = "\"1\"" };
+
+        Assert.Equal(
+            [new("X-Multi", "b, c"), new("X-Multi", ""), new("X-Multi", "a"), new("ETag", "\"1\"")],
+            RecordedHeaders.Of(headers, Policy));
+    }
+
+    [Theory]
+    [InlineData("Connection")]
+    [InlineData("Keep-Alive")]
+    [InlineData("TE")]
+    [InlineData("Trailer")]
+    [InlineData("Transfer-Encoding")]
+    [InlineData("Upgrade")]
+    [InlineData("Proxy-Authenticate")]
+    [InlineData("proxy-anything")]
+    [InlineData("Content-Length")]
+    [InlineData("Idempotency-Status")]
+    [InlineData("Set-Cookie")]
+    [InlineData("www-authenticate")]
+    public void FieldsOfOneExchange_AreNotRecorded(string name)
+    {
+        var headers = new HeaderDictionary { [name] = "1", ["X-End"] = "2" };
+
+        Assert.Equal([new("X-End", "2")], RecordedHeaders.Of(headers, Policy));
+    }
+
+    [Fact]
+    public void FieldsThatConnectionNames_AreNotRecorded()
+    {
+        var headers = new HeaderDictionary { ["Connection"] = new(["close, X-Hop", "x-other"]), ["x-hop"] = "1", ["X-Other"] = "1", ["X-End"] = "2" };
+
+        Assert.Equal([new("X-End", "2")], RecordedHeaders.Of(headers, Policy));
+    }
+
+    [Fact]
+    public void FieldsThatThePolicyDrops_AreNotRecorded_AndNoOthers()
+    {
+        var headers = new HeaderDictionary { ["X-Trace"] = "1", ["Set-Cookie"] = "a=1" };
+
+        Assert.Equal([new("Set-Cookie", "a=1")], RecordedHeaders.Of(headers, Policy with { DropHeaders = ["x-trace"] }));
+    }
+
+    [Fact]
+    public void BeforeTheAnswer_ConnectionAndWhatItNames_AreRemoved()
+    {
+        var headers = new HeaderDictionary { ["Connection"] = new(["close, X-Hop"]), ["x-hop"] = "1", ["X-End"] = "2" };
+
+        RecordedHeaders.RemoveHopByHop(headers);
+
+        Assert.Equal([KeyValuePair.Create("X-End", new StringValues("2"))], headers);
+    }
+}
