@@ -31,7 +31,7 @@ internal static class GatewayApplication
             })
             .ConfigureEndpoints((endpoint, route) =>
             {
-                if (app.Services.GetRequiredService<LiveSettings>().Current.PolicyOf(route) is { } policy)
+                if (app.Services.GetRequiredService<LiveSettings>().PolicyOf(route) is { } policy)
                 {
                     endpoint.WithMetadata(policy);
                 }

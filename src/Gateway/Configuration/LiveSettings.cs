@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using Gateway.Policies;
 using Yarp.ReverseProxy.Configuration;
 
 namespace Gateway.Configuration;
@@ -9,6 +11,8 @@ namespace Gateway.Configuration;
 /// </summary>
 internal sealed class LiveSettings : BackgroundService
 {
+    private const string RevisionKey = "Idempotency.Revision";
+    private const int KeptRevisions = 8;
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     private readonly string _file;
@@ -16,7 +20,8 @@ internal sealed class LiveSettings : BackgroundService
     private readonly ILogger _logger;
     private volatile GatewaySettings _current;
     private byte[] _seen;
-    private int _revision;
+    private readonly ConcurrentDictionary<string, GatewaySettings> _revisions = new();
+    private readonly Queue<string> _newest = new();
 
     public LiveSettings(string file, GatewaySettings settings, TimeProvider time, ILogger<LiveSettings> logger)
     {
@@ -33,6 +38,19 @@ internal sealed class LiveSettings : BackgroundService
     /// <summary>Hands routes and clusters to YARP.</summary>
     public InMemoryConfigProvider Proxy { get; }
 
+    /// <summary>The policy of a route as it was when the route was: two reloads in a row do not mix.</summary>
+    /// <exception cref="InvalidOperationException">The route asks for a policy that is gone; it must not be served unprotected.</exception>
+    public IdempotencyPolicy? PolicyOf(RouteConfig route)
+    {
+        if (route.Metadata is null || !route.Metadata.TryGetValue(RevisionKey, out var revision))
+        {
+            return null;
+        }
+
+        return (_revisions.TryGetValue(revision, out var settings) ? settings.PolicyOf(route) : null)
+            ?? throw new InvalidOperationException($"The policy of the route {route.RouteId} is gone.");
+    }
+
     /// <summary>Looks at the file once, as the timer does.</summary>
     public void Refresh()
     {
@@ -43,7 +61,20 @@ internal sealed class LiveSettings : BackgroundService
 
         _seen = bytes;
         var errors = new ConfigurationErrors();
-        if (SettingsLoader.Load(_file, errors) is not { } settings)
+        GatewaySettings? settings;
+        try
+        {
+            settings = SettingsLoader.Load(_file, errors);
+        }
+#pragma warning disable CA1031 // a background loop: no content of a file may end the gateway
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            settings = null;
+            errors.Add(_file, null, e.Message);
+        }
+
+        if (settings is null)
         {
             ConfigurationLog.Rejected(_logger, _file, string.Join("; ", errors.Errors));
             return;
@@ -59,7 +90,7 @@ internal sealed class LiveSettings : BackgroundService
             ConfigurationLog.NeedsRestart(_logger);
         }
 
-        // Policies first: endpoints that YARP builds for the new routes look them up here.
+        // Policies first: endpoints that YARP builds for the new routes look them up here, by the revision in their metadata.
         _current = settings;
         Proxy.Update(Revised(settings.Routes), settings.Clusters);
         ConfigurationLog.Reloaded(_logger, _file, settings.Routes.Count, settings.Policies.Count);
@@ -84,9 +115,16 @@ internal sealed class LiveSettings : BackgroundService
     /// <summary>Marks guarded routes with the reload's number: YARP rebuilds only what changed, and a changed policy is not in its view.</summary>
     private List<RouteConfig> Revised(IReadOnlyList<RouteConfig> routes)
     {
-        var revision = (++_revision).ToString(null, null);
+        var revision = Guid.NewGuid().ToString("n");
+        _revisions[revision] = _current;
+        if (_revisions.Count > KeptRevisions)
+        {
+            _revisions.TryRemove(_newest.Dequeue(), out _);
+        }
+
+        _newest.Enqueue(revision);
         return [.. routes.Select(route => route.Metadata?.ContainsKey(GatewaySettings.MetadataKey) is true
-            ? route with { Metadata = new Dictionary<string, string>(route.Metadata, StringComparer.OrdinalIgnoreCase) { ["Idempotency.Revision"] = revision } }
+            ? route with { Metadata = new Dictionary<string, string>(route.Metadata, StringComparer.OrdinalIgnoreCase) { [RevisionKey] = revision } }
             : route)];
     }
 

@@ -11,6 +11,9 @@ internal static class ProxyReader
 {
     public const string Section = "ReverseProxy";
 
+    /// <summary>As in <c>BackendClientFactory</c>.</summary>
+    private static readonly TimeSpan BackendConnectTimeout = TimeSpan.FromSeconds(5);
+
     public static (IReadOnlyList<RouteConfig> Routes, IReadOnlyList<ClusterConfig> Clusters) Read(IConfigurationSection section, ConfigurationErrors errors)
     {
         CheckKeys(section, errors, withValues: false);
@@ -23,7 +26,7 @@ internal static class ProxyReader
             Validate(config, provider.GetRequiredService<IConfigValidator>(), errors);
             return (config.Routes, config.Clusters);
         }
-        catch (Exception e) when (e is FormatException or ArgumentException or InvalidOperationException)
+        catch (Exception e) when (e is FormatException or ArgumentException or InvalidOperationException or OverflowException)
         {
             // YARP stops at the first value that it cannot convert, and does not say where it stands.
             var before = errors.Errors.Count;
@@ -57,6 +60,11 @@ internal static class ProxyReader
             }
 
             used.Add(name);
+            if (route.MaxRequestBodySize is not null)
+            {
+                errors.Add($"{Section}:Routes:{route.RouteId}:MaxRequestBodySize", null, "does not apply to a route with a policy; set MaxRequestBodyBytes in the policy");
+            }
+
             if (route.Match.Methods is { Count: > 0 } methods && !methods.Any(policy.Covers))
             {
                 errors.Warn(path, $"the route matches {string.Join(", ", methods)} only, and policy {name} covers {string.Join(", ", policy.Methods)}: it protects nothing");
@@ -94,6 +102,7 @@ internal static class ProxyReader
         {
             var path = $"{Section}:Routes:{route.RouteId}";
             RejectMiddleware(path, route, errors);
+            WarnOfMisspelling(path, route, errors);
             Report(path, validator.ValidateRouteAsync(route).AsTask().GetAwaiter().GetResult(), errors);
             if (route.ClusterId is null || !config.Clusters.Any(cluster => cluster.ClusterId.Equals(route.ClusterId, StringComparison.OrdinalIgnoreCase)))
             {
@@ -103,6 +112,13 @@ internal static class ProxyReader
 
         foreach (var cluster in config.Clusters)
         {
+            if (cluster.HttpRequest?.ActivityTimeout <= BackendConnectTimeout)
+            {
+                errors.Warn(
+                    $"{Section}:Clusters:{cluster.ClusterId}:HttpRequest:ActivityTimeout",
+                    $"is not longer than the {BackendConnectTimeout.TotalSeconds:0} s that connecting may take: a backend that cannot be reached leaves keys uncertain");
+            }
+
             if (cluster.Destinations is null or { Count: 0 })
             {
                 errors.Warn($"{Section}:Clusters:{cluster.ClusterId}:Destinations", "the cluster has no destination; its requests are answered with an error");
@@ -133,6 +149,17 @@ internal static class ProxyReader
             if (value is not null)
             {
                 errors.Add($"{path}:{key}", null, "not supported yet; remove it");
+            }
+        }
+    }
+
+    private static void WarnOfMisspelling(string path, RouteConfig route, ConfigurationErrors errors)
+    {
+        foreach (var key in route.Metadata?.Keys ?? [])
+        {
+            if (key.StartsWith("Idem", StringComparison.OrdinalIgnoreCase) && !key.Equals(GatewaySettings.MetadataKey, StringComparison.OrdinalIgnoreCase))
+            {
+                errors.Warn($"{path}:Metadata:{key}", $"has no meaning here; a policy is chosen by {GatewaySettings.MetadataKey}");
             }
         }
     }

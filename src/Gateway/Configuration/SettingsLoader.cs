@@ -56,6 +56,7 @@ internal static class SettingsLoader
         var grace = root.Duration("ShutdownGrace", TimeSpan.FromSeconds(25), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
         ProxyReader.CheckPolicies(routes, policies, errors);
+        CheckLeases(policies, store, errors);
         if (routes.Count == 0)
         {
             errors.Warn($"{ProxyReader.Section}:Routes", "there are no routes; every request is answered with 404");
@@ -140,6 +141,15 @@ internal static class SettingsLoader
         {
             // The string may hold a password: the client's message names the option, the value is not repeated.
             redis.Errors.Add(redis.PathOf("Configuration"), null, $"expected a StackExchange.Redis configuration string such as 127.0.0.1:6379; {e.Message}");
+        }
+    }
+
+    private static void CheckLeases(Dictionary<string, IdempotencyPolicy> policies, StoreSettings store, ConfigurationErrors errors)
+    {
+        foreach (var policy in policies.Values.Where(policy => policy.Lease < 2 * store.Timeout))
+        {
+            errors.Add(
+                $"Idempotency:Policies:{policy.Name}:Lease", $"{policy.Lease:c}", $"at least twice the Store:Timeout ({store.Timeout:c}): a lease must outlive a slow renewal");
         }
     }
 

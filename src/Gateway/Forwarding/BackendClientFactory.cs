@@ -17,7 +17,7 @@ internal sealed class BackendClientFactory : ForwarderHttpClientFactory
         handler.UseCookies = false; // a shared jar would hand one tenant's cookies to another
         handler.PooledConnectionLifetime = TimeSpan.FromMinutes(2); // follow DNS
         handler.PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30); // below common keep-alive limits of backends
-        handler.RequestHeaderEncodingSelector = static (_, _) => Encoding.Latin1; // as Kestrel read them
+        handler.RequestHeaderEncodingSelector ??= static (_, _) => Encoding.Latin1; // as Kestrel read them
         handler.ConnectCallback = ConnectAsync;
     }
 

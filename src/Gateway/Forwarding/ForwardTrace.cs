@@ -1,3 +1,5 @@
+using System.Net.Http.Headers;
+
 namespace Gateway.Forwarding;
 
 /// <summary>
@@ -17,6 +19,12 @@ internal sealed class ForwardTrace
     /// </summary>
     public bool Unframed { get; set; }
 
-    /// <summary>The backend announced trailer fields, which a recorded answer cannot carry.</summary>
-    public bool HasTrailers { get; set; }
+    /// <summary>The backend announced trailer fields.</summary>
+    public bool AnnouncesTrailers { get; set; }
+
+    /// <summary>The trailer fields, filled in when the body has been read.</summary>
+    public HttpResponseHeaders? Trailers { get; set; }
+
+    /// <summary>The answer ends with trailer fields, which a recorded answer cannot carry. Known when the body has been read.</summary>
+    public bool HasTrailers => AnnouncesTrailers || Trailers?.NonValidated.Count > 0;
 }

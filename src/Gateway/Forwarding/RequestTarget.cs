@@ -24,6 +24,19 @@ internal static class RequestTarget
 
         var query = raw.IndexOf('?', StringComparison.Ordinal);
         var path = query < 0 ? raw.AsSpan() : raw.AsSpan(0, query);
-        return !path.Contains("/.", StringComparison.Ordinal) && !path.Contains("%2e", StringComparison.OrdinalIgnoreCase);
+        if (!path.Contains("/.", StringComparison.Ordinal) && !path.Contains("%2e", StringComparison.OrdinalIgnoreCase))
+        {
+            return true;
+        }
+
+        foreach (var range in path.Split('/'))
+        {
+            if (path[range].ToString().Replace("%2e", ".", StringComparison.OrdinalIgnoreCase) is "." or "..")
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 }

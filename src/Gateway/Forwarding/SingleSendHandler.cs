@@ -6,7 +6,7 @@ namespace Gateway.Forwarding;
 /// One forward, one arrival. .NET's client sends a request without content again, by itself, when a reused connection closes before
 /// any response byte, POST and DELETE included: the backend may have executed it already. A request that has content, even an empty
 /// one, and does not wait for 100-continue, is sent once. It stands here and not in a YARP transform because YARP loses track of
-/// content that a transform replaces.
+/// content that a transform replaces. What the backend's Connection names ends here as well.
 /// </summary>
 internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
 {
@@ -25,10 +25,34 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         {
             trace.Status = (int)response.StatusCode;
             trace.Unframed = IsUnframed(response);
-            trace.HasTrailers = response.Headers.Contains("Trailer");
+            trace.AnnouncesTrailers = response.Headers.Contains("Trailer");
+            trace.Trailers = response.TrailingHeaders;
         }
 
+        RemoveNominatedFields(response);
         return response;
+    }
+
+    /// <summary>A proxy must remove what Connection names (RFC 9110, section 7.6.1); YARP removes Connection itself before anyone can look.</summary>
+    private static void RemoveNominatedFields(HttpResponseMessage response)
+    {
+        if (!response.Headers.NonValidated.TryGetValues("Connection", out var connection))
+        {
+            return;
+        }
+
+        foreach (var name in connection.SelectMany(value => value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)))
+        {
+            // Remove alone throws for a name that belongs to the other collection, or to none.
+            if (response.Headers.NonValidated.Contains(name))
+            {
+                response.Headers.Remove(name);
+            }
+            else if (response.Content.Headers.NonValidated.Contains(name))
+            {
+                response.Content.Headers.Remove(name);
+            }
+        }
     }
 
     /// <summary>Safe methods may be sent again, and must not be given a Content-Length that the client did not send.</summary>

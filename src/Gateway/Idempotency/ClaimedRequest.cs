@@ -30,7 +30,7 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
         using var capture = new ResponseCapture(
-            context, client, policy.MaxAnswerBytes, reason => SettleTombstoneAsync(context, policy, claim, trace, reason));
+            context, client, policy.MaxAnswerBytes, reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
 
         // Forward. A client that hangs up changes nothing from here on; only the end of the process does.
         Exception? escaped = null;
@@ -65,9 +65,29 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
             return;
         }
 
+        try
+        {
+            await FinishAsync(context, policy, claim, trace, capture, escaped);
+        }
+        finally
+        {
+            if (claim.End is null)
+            {
+                // The settle guard: a claim must never be left to renewal for ever.
+                leases.EndLater(claim, ClaimEnd.MarkUncertain);
+            }
+        }
+    }
+
+    /// <summary>Classifies, settles, and only then answers.</summary>
+    private async Task FinishAsync(
+        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, ResponseCapture capture, Exception? escaped)
+    {
+        var record = claim.Request.Id;
+
         // Classify.
         var forwarderError = context.Features.Get<IForwarderErrorFeature>();
-        var noStore = context.Response.Headers.CacheControl.Count > 0 && context.Response.GetTypedHeaders().CacheControl?.NoStore is true;
+        var noStore = RecordedHeaders.HasNoStore(context.Response.Headers);
         var report = new ForwardReport(forwarderError?.Error ?? ForwarderError.None, forwarderError?.Exception ?? escaped, trace, context.Response.StatusCode, noStore);
         var outcome = ForwardOutcome.Classify(report, policy);
         if (outcome.Kind == OutcomeKind.Uncertain && TestHooks.HasDefect("release-on-any-error"))
@@ -75,11 +95,11 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
             outcome = new ForwardOutcome(OutcomeKind.NeverSent);
         }
 
-        RecordedHeaders.RemoveHopByHop(context.Response.Headers);
+        RecordedHeaders.RemoveForged(context.Response.Headers);
 
         // Settle, then answer.
         TestHooks.CrashPoint("P5");
-        journal.Forwarded(policy, request.Id, trace.Status ?? 0, outcome.Kind);
+        journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind);
         switch (outcome.Kind)
         {
             case OutcomeKind.Answered when TestHooks.HasDefect("answer-before-settle"):
@@ -112,20 +132,20 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
                 break;
 
             case OutcomeKind.NeverSent:
-                journal.NeverSent(policy, request.Id, Describe(forwarderError));
+                journal.NeverSent(policy, record, Describe(forwarderError));
                 await EndAsync(context, policy, claim, ClaimEnd.Release, null);
                 ClearAnswer(context);
                 await ProblemWriter.WriteAsync(context, Problem.BackendUnreachable);
                 break;
 
             case OutcomeKind.UncertainAnswer:
-                journal.Uncertain(policy, request.Id, $"the backend answered {trace.Status}", null);
+                journal.Uncertain(policy, record, $"the backend answered {trace.Status}", null);
                 await EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
                 await AnswerBody.WriteAsync(context.Response, capture.Body);
                 break;
 
             case OutcomeKind.Uncertain:
-                journal.Uncertain(policy, request.Id, Describe(forwarderError), escaped);
+                journal.Uncertain(policy, record, Describe(forwarderError), escaped);
                 await leases.EndAsync(claim, ClaimEnd.MarkUncertain);
                 await AnswerUncertainAsync(context, "The request was sent and no usable answer came.", outcome.TimedOut);
                 break;
@@ -142,7 +162,7 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
             throw new InvalidOperationException("A body that no backend sent is larger than what can be kept.");
         }
 
-        RecordedHeaders.RemoveHopByHop(context.Response.Headers);
+        RecordedHeaders.RemoveForged(context.Response.Headers);
         var kind = OutcomeKind.NotKept;
         if (policy.ReleaseStatuses.Contains(status))
         {

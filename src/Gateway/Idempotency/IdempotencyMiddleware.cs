@@ -37,26 +37,22 @@ internal sealed class IdempotencyMiddleware(
         RemoveForgedFields(context.Request.Headers);
 
         // 2. Key.
-        switch (IdempotencyKey.Parse(context.Request.Headers[policy.Key[0].Name], out var key, out var reason))
+        var parse = IdempotencyKey.Parse(context.Request.Headers[policy.Key[0].Name], out var key, out var reason);
+        if (parse == KeyParse.Invalid)
         {
-            case KeyParse.Missing when policy.Mode == PolicyMode.Optional:
-                await next(context);
-                return;
-            case KeyParse.Missing:
-                await RefuseAsync(context, policy, Problem.KeyMissing);
-                return;
-            case KeyParse.Invalid:
-                await RefuseAsync(context, policy, Problem.KeyInvalid, reason);
-                return;
-            case KeyParse.Ok:
-                break;
-            default:
-                throw new UnreachableException();
+            await RefuseAsync(context, policy, Problem.KeyInvalid, reason);
+            return;
         }
 
         if (RequestChecks.FindDefect(context.Request, policy) is { } defect)
         {
             await RefuseAsync(context, policy, Problem.RequestInvalid, defect);
+            return;
+        }
+
+        if (parse == KeyParse.Missing)
+        {
+            await (policy.Mode == PolicyMode.Optional ? next(context) : RefuseAsync(context, policy, Problem.KeyMissing));
             return;
         }
 
@@ -67,7 +63,18 @@ internal sealed class IdempotencyMiddleware(
         }
 
         // 3. Body.
-        await using var body = await RequestBody.ReadAsync(context, policy);
+        RequestBody? read;
+        try
+        {
+            read = await RequestBody.ReadAsync(context, policy);
+        }
+        catch (IOException e) when (RequestBody.IsOurs(e) && !context.RequestAborted.IsCancellationRequested)
+        {
+            await RefuseAsync(context, policy, Problem.RequestNotBuffered, retryAfter: StoreRetryAfter);
+            return;
+        }
+
+        await using var body = read;
         if (body is null)
         {
             await RefuseAsync(context, policy, Problem.RequestTooLarge, $"The body is larger than {policy.MaxRequestBodyBytes} bytes.");
@@ -141,9 +148,9 @@ internal sealed class IdempotencyMiddleware(
             TestHooks.CrashPoint("P1");
             return await sent;
         }
-        catch (StoreUnavailableException)
+        catch (StoreUnavailableException e) when (e.MayHaveTakenEffect)
         {
-            // It may stand, and nothing was sent: it must not block its key.
+            // The claim may stand, and nothing was sent: it must not block its key.
             claimedRequest.ReleaseLater(claim, askedAt);
             throw;
         }

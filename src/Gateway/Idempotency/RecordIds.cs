@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using Gateway.Configuration;
 using Gateway.Policies;
@@ -12,18 +11,11 @@ namespace Gateway.Idempotency;
 /// </summary>
 internal sealed class RecordIds(GatewaySettings settings, IIdempotencyStore store)
 {
-    private byte[]? _secret = settings.Secret is null ? null : Encoding.UTF8.GetBytes(settings.Secret);
+    private readonly byte[]? _configured = settings.Secret is null ? null : Encoding.UTF8.GetBytes(settings.Secret);
 
     /// <exception cref="StoreUnavailableException">The secret is in the store, and it cannot be asked.</exception>
-    public ValueTask<RecordId> CreateAsync(HttpRequest request, IdempotencyPolicy policy, string key) =>
-        _secret is { } secret ? new(Create(secret, request, policy, key)) : FetchAndCreateAsync(request, policy, key);
-
-    private async ValueTask<RecordId> FetchAndCreateAsync(HttpRequest request, IdempotencyPolicy policy, string key)
-    {
-        var secret = await store.GetOrAddSecretAsync(RandomNumberGenerator.GetBytes(Digest.Size), CancellationToken.None);
-        _secret = secret;
-        return Create(secret, request, policy, key);
-    }
+    public async ValueTask<RecordId> CreateAsync(HttpRequest request, IdempotencyPolicy policy, string key) =>
+        Create(_configured ?? await store.GetSecretAsync(CancellationToken.None), request, policy, key);
 
     private static RecordId Create(byte[] secret, HttpRequest request, IdempotencyPolicy policy, string key)
     {

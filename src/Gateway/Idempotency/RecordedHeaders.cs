@@ -16,13 +16,11 @@ internal static class RecordedHeaders
     public static List<KeyValuePair<string, string>> Of(IHeaderDictionary headers, IdempotencyPolicy policy)
     {
         var recorded = new List<KeyValuePair<string, string>>(headers.Count);
-        var nominated = headers.Connection.Count > 0 ? headers.GetCommaSeparatedValues("Connection") : [];
         foreach (var (name, values) in headers)
         {
             if (NeverRecorded.Contains(name)
                 || name.StartsWith("Proxy-", StringComparison.OrdinalIgnoreCase)
-                || Contains(policy.DropHeaders, name)
-                || Contains(nominated, name))
+                || Contains(policy.DropHeaders, name))
             {
                 continue;
             }
@@ -36,25 +34,17 @@ internal static class RecordedHeaders
         return recorded;
     }
 
-    /// <summary>
-    /// Removes what must not reach the client: the fields that the backend's Connection names, Connection itself, and a status of the
-    /// key that a backend made up.
-    /// </summary>
-    public static void RemoveHopByHop(IHeaderDictionary headers)
+    /// <summary>Removes what a backend says in the gateway's own fields: clients must be able to believe them.</summary>
+    public static void RemoveForged(IHeaderDictionary headers)
     {
         headers.Remove(GatewayHeaders.Status);
-        if (headers.Connection.Count == 0)
-        {
-            return;
-        }
-
-        foreach (var name in headers.GetCommaSeparatedValues("Connection"))
-        {
-            headers.Remove(name);
-        }
-
-        headers.Remove("Connection");
+        headers.Remove(GatewayHeaders.Replayed);
     }
+
+    /// <summary>Whether the backend forbade storing its answer (RFC 9111, section 5.2.2.5), whatever else stands beside it.</summary>
+    public static bool HasNoStore(IHeaderDictionary headers) =>
+        headers.CacheControl.Count > 0
+        && headers.GetCommaSeparatedValues("Cache-Control").Any(directive => directive.Equals("no-store", StringComparison.OrdinalIgnoreCase));
 
     private static bool Contains(IReadOnlyList<string> names, string name)
     {

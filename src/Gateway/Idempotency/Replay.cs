@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using System.Runtime.InteropServices;
 using Gateway.Storage;
 using Microsoft.Extensions.Primitives;
 
@@ -8,7 +9,7 @@ namespace Gateway.Idempotency;
 internal static class Replay
 {
     /// <summary>Decoding stops here, in bytes: a small recorded answer may unfold to anything.</summary>
-    private const int MaxDecodedBytes = 64 * 1024 * 1024;
+    private const int MaxDecodedBytes = 8 * 1024 * 1024;
 
     public static async Task WriteAsync(HttpContext context, StoredResponse stored)
     {
@@ -48,7 +49,9 @@ internal static class Replay
 
     private static async Task<ReadOnlyMemory<byte>?> DecodeAsync(StringValues coding, ReadOnlyMemory<byte> body)
     {
-        using var source = new MemoryStream(body.ToArray(), writable: false);
+        using var source = MemoryMarshal.TryGetArray(body, out var bytes)
+            ? new MemoryStream(bytes.Array!, bytes.Offset, bytes.Count, writable: false)
+            : new MemoryStream(body.ToArray(), writable: false);
         await using Stream? decoder = coding.ToString().ToLowerInvariant() switch
         {
             "gzip" or "x-gzip" => new GZipStream(source, CompressionMode.Decompress),

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Security.Cryptography;
 using Gateway.Policies;
 using Gateway.Storage;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
 
@@ -52,6 +53,9 @@ internal sealed class RequestBody : IAsyncDisposable
             : request.ContentLength <= MemoryThreshold ? await ReadIntoMemoryAsync(request, (int)request.ContentLength)
             : await SpoolAsync(request, policy.MaxRequestBodyBytes, context.RequestAborted);
     }
+
+    /// <summary>Whether reading failed for a reason of ours (a full disk), not the client's.</summary>
+    public static bool IsOurs(IOException e) => e is not (BadHttpRequestException or ConnectionResetException or EndOfStreamException);
 
     public async ValueTask DisposeAsync()
     {

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Gateway.Policies;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Primitives;
 
 namespace Gateway.Idempotency;
@@ -20,7 +21,8 @@ internal static class RequestChecks
     /// <summary>Refuses, on every route, methods that make no sense through a proxy of this kind, and ambiguous framing.</summary>
     public static (int Status, string Reason)? Check(HttpRequest request)
     {
-        if (HttpMethods.IsConnect(request.Method) || HttpMethods.IsTrace(request.Method))
+        var isTunnel = HttpMethods.IsConnect(request.Method) && request.HttpContext.Features.Get<IHttpExtendedConnectFeature>() is not { IsExtendedConnect: true };
+        if (isTunnel || HttpMethods.IsTrace(request.Method))
         {
             return (StatusCodes.Status405MethodNotAllowed, $"{request.Method} is not forwarded.");
         }

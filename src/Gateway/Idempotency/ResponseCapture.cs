@@ -13,7 +13,9 @@ namespace Gateway.Idempotency;
 /// <param name="inner">The client's side.</param>
 /// <param name="maxBytes">The largest body that is kept.</param>
 /// <param name="settleTombstone">Settles the key before the first byte of an answer that is not kept reaches the client.</param>
-internal sealed class ResponseCapture(HttpContext context, IHttpResponseBodyFeature inner, long maxBytes, Func<TombstoneReason, ValueTask> settleTombstone)
+/// <param name="clientAborted">Ends an answer that is passed through: it is settled, and nobody reads it any more.</param>
+internal sealed class ResponseCapture(
+    HttpContext context, IHttpResponseBodyFeature inner, long maxBytes, Func<TombstoneReason, ValueTask> settleTombstone, CancellationToken clientAborted)
     : Stream, IHttpResponseBodyFeature, IDisposable
 {
     private byte[] _buffer = [];
@@ -45,9 +47,6 @@ internal sealed class ResponseCapture(HttpContext context, IHttpResponseBodyFeat
         set => throw new NotSupportedException();
     }
 
-    /// <summary>Forgets what was captured, to answer something else.</summary>
-    public void Discard() => _length = 0;
-
     public void DisableBuffering()
     {
     }
@@ -74,6 +73,7 @@ internal sealed class ResponseCapture(HttpContext context, IHttpResponseBodyFeat
     {
         if (IsPassedThrough)
         {
+            clientAborted.ThrowIfCancellationRequested();
             return inner.Stream.WriteAsync(buffer, cancellationToken);
         }
 

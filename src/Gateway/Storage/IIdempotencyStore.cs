@@ -35,13 +35,19 @@ internal interface IIdempotencyStore : IAsyncDisposable
     /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
     ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken);
 
-    /// <summary>Restarts the leases of claims that this process still works on. Results stand in the order of <paramref name="claims"/>.</summary>
-    /// <exception cref="StoreUnavailableException">No answer in time; some may be renewed; may be repeated.</exception>
+    /// <summary>
+    /// Restarts the leases of claims that this process still works on. Results stand in the order of <paramref name="claims"/>;
+    /// <see cref="WriteResult.Unknown"/> for those without an answer.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">No answer in time for any of them; may be repeated.</exception>
     ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken);
 
-    /// <summary>Returns the secret of <see cref="RecordId"/> that all instances share, setting it to <paramref name="candidate"/> if there is none.</summary>
+    /// <summary>
+    /// Returns the secret of <see cref="RecordId"/> that all instances share; the store makes one when there is none. Asked for every
+    /// request, so the store remembers it; it changes only when the store lost it and another instance made a new one first.
+    /// </summary>
     /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
-    ValueTask<byte[]> GetOrAddSecretAsync(ReadOnlyMemory<byte> candidate, CancellationToken cancellationToken);
+    ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken);
 
     /// <summary>Asks the store for a sign of life, for readiness.</summary>
     /// <exception cref="StoreUnavailableException">There was none in time.</exception>

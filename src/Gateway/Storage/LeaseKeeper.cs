@@ -8,10 +8,19 @@ namespace Gateway.Storage;
 /// </summary>
 internal sealed class LeaseKeeper : IHostedService, IDisposable
 {
-    /// <summary>Bounds the answers kept for a store that is away; beyond it the oldest rule applies: the key stays uncertain.</summary>
+    /// <summary>Bounds the answers kept for a store that is away; what does not fit stays uncertain.</summary>
     private const long MaxPendingBytes = 64 * 1024 * 1024;
 
+    /// <summary>Bounds the ends kept for a store that is away.</summary>
+    private const int MaxPending = 20_000;
+
+    /// <summary>How many ends are repeated at a time; the first failure ends the round.</summary>
+    private const int Batch = 100;
+
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Long leases are renewed more often than they need: a store that lost a claim gets it back soon.</summary>
+    private static readonly TimeSpan MaxRenewalInterval = TimeSpan.FromSeconds(20);
 
     private readonly ConcurrentDictionary<ClaimToken, HeldClaim> _held = new();
     private readonly IIdempotencyStore _store;
@@ -20,6 +29,8 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     private readonly CancellationTokenSource _stop = new();
     private Task _loop = Task.CompletedTask;
     private long _pendingBytes;
+    private int _pending;
+    private bool _isFailing;
 
     public LeaseKeeper(IIdempotencyStore store, TimeProvider time, ILogger<LeaseKeeper> logger)
     {
@@ -40,17 +51,18 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     }
 
     /// <summary>Ends the claim now, or in the background when the store cannot take it.</summary>
-    /// <returns>False when the store did not take it (yet).</returns>
+    /// <returns>True when the store has it: false when it did not take it yet, or never will because another owns the record.</returns>
     public async ValueTask<bool> EndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default)
     {
-        claim.Ended = true;
+        claim.End = new PendingEnd(end, answer);
         try
         {
-            var sent = WriteAsync(claim, end, answer);
+            var sent = WriteAsync(claim);
             TestHooks.CrashPoint("P6");
-            Report(claim, await sent);
+            var result = await sent;
             _held.TryRemove(claim.Request.Token, out _);
-            return true;
+            Report(claim, result);
+            return result is WriteResult.Done or WriteResult.Recreated || (result == WriteResult.Gone && end == ClaimEnd.Release);
         }
         catch (StoreUnavailableException)
         {
@@ -62,15 +74,15 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// <summary>Ends the claim in the background, until its lease is over.</summary>
     public void EndLater(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default)
     {
-        if (Interlocked.Add(ref _pendingBytes, answer.Length) > MaxPendingBytes)
+        claim.End = new PendingEnd(end, answer);
+        if (Interlocked.Increment(ref _pending) > MaxPending || Interlocked.Add(ref _pendingBytes, answer.Length) > MaxPendingBytes)
         {
-            Forget(claim, answer.Length);
+            claim.IsPending = true;
+            Forget(claim, isGivenUp: true);
             return;
         }
 
-        claim.Ended = true;
-        claim.Answer = answer;
-        claim.Pending = end;
+        claim.IsPending = true;
         _held[claim.Request.Token] = claim;
     }
 
@@ -86,16 +98,11 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         await _loop;
 
         // The last word of this process on every claim that it still holds: whoever asks next is told at once, not after the lease.
-        foreach (var (_, claim) in _held)
+        // A claim whose end is on its way is left to it.
+        foreach (var batch in _held.Values.Where(claim => claim.IsPending || claim.End is null).Chunk(Batch))
         {
-            if (claim.Pending is null)
-            {
-                await EndAsync(claim, ClaimEnd.MarkUncertain);
-            }
-            else
-            {
-                await RetryAsync(claim);
-            }
+            await Task.WhenAll(batch.Select(claim => claim.IsPending ? RetryAsync(claim) : EndAsync(claim, ClaimEnd.MarkUncertain).AsTask()))
+                .WaitAsync(cancellationToken);
         }
     }
 
@@ -110,7 +117,8 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
             {
                 try
                 {
-                    await TickAsync();
+                    await RenewAsync();
+                    await RetryAsync();
                 }
                 catch (Exception e) when (!_stop.IsCancellationRequested)
                 {
@@ -125,28 +133,9 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         }
     }
 
-    private async Task TickAsync()
+    private async Task RenewAsync()
     {
-        List<HeldClaim> due = [];
-        List<HeldClaim> pending = [];
-        foreach (var (_, claim) in _held)
-        {
-            if (claim.Pending is not null)
-            {
-                pending.Add(claim);
-            }
-            else if (!claim.Ended && _time.GetElapsedTime(claim.RenewedAt) >= claim.Request.Lease / 3)
-            {
-                due.Add(claim);
-            }
-        }
-
-        await RenewAsync(due);
-        await Task.WhenAll(pending.Select(RetryAsync));
-    }
-
-    private async Task RenewAsync(List<HeldClaim> due)
-    {
+        var due = _held.Values.Where(IsDue).ToList();
         if (due.Count == 0)
         {
             return;
@@ -158,56 +147,106 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
             var results = await _store.RenewAsync([.. due.Select(claim => claim.Request)], _stop.Token);
             for (var i = 0; i < due.Count; i++)
             {
-                due[i].RenewedAt = askedAt;
-                if (results[i] == WriteResult.Recreated && due[i].Ended)
-                {
-                    // The claim was released while its renewal was on the way, and the renewal took the freed key again.
-                    EndLater(due[i], ClaimEnd.Release);
-                    continue;
-                }
-
-                Report(due[i], results[i]);
+                Renewed(due[i], results[i], askedAt);
             }
+
+            _isFailing = false;
         }
         catch (StoreUnavailableException e)
         {
             // Tried again at the next tick; the lease is thrice as long as the interval between renewals.
-            StoreLog.RenewFailed(_logger, e.Message);
-        }
-    }
-
-    private async Task RetryAsync(HeldClaim claim)
-    {
-        try
-        {
-            Report(claim, await WriteAsync(claim, claim.Pending!.Value, claim.Answer));
-            Interlocked.Add(ref _pendingBytes, -claim.Answer.Length);
-            _held.TryRemove(claim.Request.Token, out _);
-            StoreLog.SettledLate(_logger, claim.Request.Id.Short);
-        }
-        catch (StoreUnavailableException)
-        {
-            // A release is true for ever, and a claim whose request was never sent must not block its key: it is kept up for the retention.
-            var until = claim.Pending == ClaimEnd.Release ? claim.Request.Retention : claim.Request.Lease;
-            if (_time.GetElapsedTime(claim.RenewedAt) > until)
+            due.ForEach(claim => Renewed(claim, WriteResult.Unknown, askedAt));
+            if (!_isFailing)
             {
-                Forget(claim, claim.Answer.Length);
+                _isFailing = true;
+                StoreLog.RenewFailed(_logger, e.Message);
             }
         }
     }
 
-    private ValueTask<WriteResult> WriteAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer) => end switch
+    private bool IsDue(HeldClaim claim)
     {
-        ClaimEnd.Settle => _store.SettleAsync(claim.Request, answer, CancellationToken.None),
-        ClaimEnd.MarkUncertain => _store.MarkUncertainAsync(claim.Request, CancellationToken.None),
+        var interval = claim.Request.Lease / 3;
+        return claim.End is null && _time.GetElapsedTime(claim.RenewedAt) >= (interval < MaxRenewalInterval ? interval : MaxRenewalInterval);
+    }
+
+    private void Renewed(HeldClaim claim, WriteResult result, long askedAt)
+    {
+        if (claim.End is { End: ClaimEnd.Release } && !claim.IsPending && result is WriteResult.Recreated or WriteResult.Unknown)
+        {
+            // Released while the renewal was on its way, which may have taken the freed key again.
+            EndLater(claim, ClaimEnd.Release);
+            return;
+        }
+
+        if (result == WriteResult.Unknown)
+        {
+            return;
+        }
+
+        claim.RenewedAt = askedAt;
+        Report(claim, result);
+        if (result == WriteResult.Foreign)
+        {
+            _held.TryRemove(claim.Request.Token, out _);
+        }
+    }
+
+    private async Task RetryAsync()
+    {
+        foreach (var batch in _held.Values.Where(claim => claim.IsPending).Chunk(Batch))
+        {
+            var results = await Task.WhenAll(batch.Select(RetryAsync));
+            if (results.Contains(false))
+            {
+                // The store is away: no need to ask it for each one.
+                break;
+            }
+        }
+
+        foreach (var claim in _held.Values.Where(claim => claim.IsPending && IsOver(claim)))
+        {
+            Forget(claim, isGivenUp: true);
+        }
+    }
+
+    /// <returns>False when the store did not answer.</returns>
+    private async Task<bool> RetryAsync(HeldClaim claim)
+    {
+        try
+        {
+            Report(claim, await WriteAsync(claim));
+            Forget(claim, isGivenUp: false);
+            StoreLog.SettledLate(_logger, claim.Request.Id.Short);
+            return true;
+        }
+        catch (StoreUnavailableException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>A release is true for ever, and a claim whose request was never sent must not block its key: it is kept up longer.</summary>
+    private bool IsOver(HeldClaim claim) =>
+        _time.GetElapsedTime(claim.RenewedAt) > (claim.End!.End == ClaimEnd.Release ? claim.Request.Retention : claim.Request.Lease);
+
+    private ValueTask<WriteResult> WriteAsync(HeldClaim claim) => claim.End! switch
+    {
+        { End: ClaimEnd.Settle } end => _store.SettleAsync(claim.Request, end.Answer, CancellationToken.None),
+        { End: ClaimEnd.MarkUncertain } => _store.MarkUncertainAsync(claim.Request, CancellationToken.None),
         _ => _store.ReleaseAsync(claim.Request, CancellationToken.None),
     };
 
-    private void Forget(HeldClaim claim, int bytes)
+    private void Forget(HeldClaim claim, bool isGivenUp)
     {
-        Interlocked.Add(ref _pendingBytes, -bytes);
+        claim.IsPending = false;
         _held.TryRemove(claim.Request.Token, out _);
-        StoreLog.SettleGivenUp(_logger, claim.Request.Id.Short);
+        Interlocked.Decrement(ref _pending);
+        Interlocked.Add(ref _pendingBytes, -claim.End!.Answer.Length);
+        if (isGivenUp)
+        {
+            StoreLog.SettleGivenUp(_logger, claim.Request.Id.Short);
+        }
     }
 
     private void Report(HeldClaim claim, WriteResult result)
@@ -216,8 +255,9 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         {
             StoreLog.ClaimRecreated(_logger, claim.Request.Id.Short);
         }
-        else if (result == WriteResult.Foreign)
+        else if (result == WriteResult.Foreign && claim.End is not { End: ClaimEnd.Release })
         {
+            // A release that meets another owner only comes late: the key was free before.
             StoreLog.ClaimForeign(_logger, claim.Request.Id.Short);
         }
     }

@@ -9,8 +9,8 @@ internal static partial class StoreLog
     [LoggerMessage(2001, LogLevel.Information, "The store {Store} works again.")]
     public static partial void Recovered(ILogger logger, string store);
 
-    [LoggerMessage(2002, LogLevel.Warning, "The link to {Store} gave no sign of life for {Seconds} s; it is replaced.")]
-    public static partial void LinkReplaced(ILogger logger, string store, int seconds);
+    [LoggerMessage(2002, LogLevel.Warning, "The link to {Store} gave no sign of life; it is replaced.")]
+    public static partial void LinkReplaced(ILogger logger, string store);
 
     [LoggerMessage(2003, LogLevel.Error, "{Store} was replaced, restarted or emptied: acknowledged writes may be lost. Own writes of the last minute are put back before new claims are taken.")]
     public static partial void StoreReset(ILogger logger, string store);
@@ -20,6 +20,12 @@ internal static partial class StoreLog
 
     [LoggerMessage(2005, LogLevel.Warning, "{Store}: {Count} of the last writes were put back.")]
     public static partial void PutBack(ILogger logger, string store, int count);
+
+    [LoggerMessage(2006, LogLevel.Error, "{Store} lost the secret of record ids, and another instance made a new one: keys recorded before are unknown now.")]
+    public static partial void SecretChanged(ILogger logger, string store);
+
+    [LoggerMessage(2007, LogLevel.Error, "{Store} answered with another request's reply; the link is replaced.")]
+    public static partial void Desynchronised(ILogger logger, string store);
 
     [LoggerMessage(2010, LogLevel.Error, "The store lost the claim {Record}; its owner put it back. If another request with this key came in between, it ran twice.")]
     public static partial void ClaimRecreated(ILogger logger, string record);

@@ -1,8 +1,8 @@
 namespace Gateway.Storage;
 
 /// <summary>
-/// The store gave no usable answer in time: down, overloaded, refusing writes, or answering nonsense. Whether the operation took
-/// effect is unknown. The one exception that stores throw; callers fail closed.
+/// The store gave no usable answer in time: down, overloaded, refusing writes, or answering nonsense. The one exception that stores
+/// throw; callers fail closed.
 /// </summary>
 internal sealed class StoreUnavailableException : Exception
 {
@@ -15,4 +15,10 @@ internal sealed class StoreUnavailableException : Exception
         : base(message, inner)
     {
     }
+
+    /// <summary>
+    /// Whether the operation may have taken effect, or may still. False when it provably never will: not connected, queue full,
+    /// refused by the server.
+    /// </summary>
+    public bool MayHaveTakenEffect { get; init; }
 }

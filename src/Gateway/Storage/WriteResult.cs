@@ -17,4 +17,7 @@ internal enum WriteResult
 
     /// <summary>The same token settled the record otherwise before; the first settlement stands.</summary>
     Settled,
+
+    /// <summary>No answer for this one of several writes; it may have taken effect, and may be repeated.</summary>
+    Unknown,
 }

@@ -103,7 +103,7 @@ public sealed class ForwardOutcomeTests
     public void AnAnswerThatCannotBeKept_SaysWhy()
     {
         Assert.Equal(NotKept(TombstoneReason.Unframed), ClassifyAnswer(new ForwardTrace { Status = 200, Unframed = true }));
-        Assert.Equal(NotKept(TombstoneReason.Trailers), ClassifyAnswer(new ForwardTrace { Status = 200, HasTrailers = true }));
+        Assert.Equal(NotKept(TombstoneReason.Trailers), ClassifyAnswer(new ForwardTrace { Status = 200, AnnouncesTrailers = true }));
         Assert.Equal(NotKept(TombstoneReason.NoStore), ClassifyAnswer(new ForwardTrace { Status = 200 }, noStore: true));
 
         static ForwardOutcome NotKept(TombstoneReason reason) => new(OutcomeKind.NotKept, reason);

@@ -41,14 +41,6 @@ public sealed class RecordedHeadersTests
     }
 
     [Fact]
-    public void FieldsThatConnectionNames_AreNotRecorded()
-    {
-        var headers = new HeaderDictionary { ["Connection"] = new(["close, X-Hop", "x-other"]), ["x-hop"] = "1", ["X-Other"] = "1", ["X-End"] = "2" };
-
-        Assert.Equal([new("X-End", "2")], RecordedHeaders.Of(headers, Policy));
-    }
-
-    [Fact]
     public void FieldsThatThePolicyDrops_AreNotRecorded_AndNoOthers()
     {
         var headers = new HeaderDictionary { ["X-Trace"] = "1", ["Set-Cookie"] = "a=1" };
@@ -57,12 +49,20 @@ public sealed class RecordedHeadersTests
     }
 
     [Fact]
-    public void BeforeTheAnswer_ConnectionAndWhatItNames_AreRemoved()
+    public void BeforeTheAnswer_WhatABackendSaysInTheGatewaysFields_IsRemoved()
     {
-        var headers = new HeaderDictionary { ["Connection"] = new(["close, X-Hop"]), ["x-hop"] = "1", ["X-End"] = "2" };
+        var headers = new HeaderDictionary { ["Idempotency-Status"] = "bypassed", ["idempotent-replayed"] = "true", ["X-End"] = "2" };
 
-        RecordedHeaders.RemoveHopByHop(headers);
+        RecordedHeaders.RemoveForged(headers);
 
         Assert.Equal([KeyValuePair.Create("X-End", new StringValues("2"))], headers);
     }
+
+    [Theory]
+    [InlineData("no-store", true)]
+    [InlineData("private, NO-STORE, max-age=abc", true)]
+    [InlineData("no-storefront", false)]
+    [InlineData("no-cache", false)]
+    public void NoStore_IsSeenWhateverStandsBesideIt(string value, bool isNoStore) =>
+        Assert.Equal(isNoStore, RecordedHeaders.HasNoStore(new HeaderDictionary { ["Cache-Control"] = value }));
 }

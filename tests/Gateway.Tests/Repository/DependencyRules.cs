@@ -70,7 +70,7 @@ internal static partial class DependencyRules
     [GeneratedRegex(@"(?<![\w.])(CommandLine|Banner|GatewayApplication|ServiceRegistration)\b")]
     private static partial Regex Root { get; }
 
-    [GeneratedRegex(@"\b(HttpContext|HttpRequest|HttpResponse|IHeaderDictionary|RequestDelegate|Microsoft\.AspNetCore\.Http)\b")]
+    [GeneratedRegex(@"(?<!\.)\b(HttpContext|HttpRequest|HttpResponse|IHeaderDictionary|RequestDelegate|Microsoft\.AspNetCore\.Http)\b")]
     private static partial Regex Http { get; }
 
     [GeneratedRegex(@"(?<![\w.])Yarp\.")]

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace Gateway.Storage.Embedded;
 
 /// <summary>
@@ -10,6 +12,7 @@ internal sealed class EmbeddedStore : IIdempotencyStore
     private readonly TimeProvider _time;
     private readonly EmbeddedWriter _writer;
     private readonly ITimer _sweeper;
+    private volatile byte[]? _secret;
 
     public EmbeddedStore(StoreSettings settings, TimeProvider time, ILogger<EmbeddedStore> logger)
     {
@@ -36,8 +39,8 @@ internal sealed class EmbeddedStore : IIdempotencyStore
     public ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken) =>
         EnqueueAsync<IReadOnlyList<WriteResult>>((table, now) => [.. claims.Select(claim => table.Renew(claim, now))], cancellationToken);
 
-    public ValueTask<byte[]> GetOrAddSecretAsync(ReadOnlyMemory<byte> candidate, CancellationToken cancellationToken) =>
-        EnqueueAsync((table, _) => table.GetOrAddSecret(candidate), cancellationToken);
+    public async ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) =>
+        _secret ??= await EnqueueAsync((table, _) => table.GetOrAddSecret(RandomNumberGenerator.GetBytes(Digest.Size)), cancellationToken);
 
     public async ValueTask PingAsync(CancellationToken cancellationToken) => await EnqueueAsync((_, now) => now, cancellationToken);
 
@@ -62,7 +65,7 @@ internal sealed class EmbeddedStore : IIdempotencyStore
         }
         catch (TimeoutException e)
         {
-            throw new StoreUnavailableException($"the embedded store gave no answer within {_settings.Timeout.TotalSeconds:0.###} s", e);
+            throw new StoreUnavailableException($"the embedded store gave no answer within {_settings.Timeout.TotalSeconds:0.###} s", e) { MayHaveTakenEffect = true };
         }
     }
 }

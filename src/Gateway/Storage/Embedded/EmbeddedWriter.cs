@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Microsoft.Data.Sqlite;
+using SQLitePCL;
 
 namespace Gateway.Storage.Embedded;
 
@@ -18,6 +19,9 @@ internal sealed class EmbeddedWriter : IDisposable
 
     /// <summary>Callers beyond this many fail at once: a disk that stalls must not fill the memory with waiting requests.</summary>
     private const int MaxWaiting = 10_000;
+
+    /// <summary>How long a file that another gateway on this machine is writing to is waited for, in milliseconds.</summary>
+    private const int BusyTimeout = 500;
 
     private readonly EmbeddedStoreSettings _settings;
     private readonly TimeProvider _time;
@@ -110,8 +114,17 @@ internal sealed class EmbeddedWriter : IDisposable
                 operation.Committed();
             }
         }
-        catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException or InvalidOperationException)
+        catch (SqliteException e) when (e.SqliteErrorCode is raw.SQLITE_BUSY && _table is not null)
         {
+            // Another gateway on this machine holds the file for longer than the wait: nothing is wrong with it.
+            _table.Rollback();
+            Fail(batch, e);
+        }
+#pragma warning disable CA1031 // a background loop: whatever a batch throws, the thread goes on
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Close();
             Fail(batch, e);
         }
     }
@@ -124,8 +137,7 @@ internal sealed class EmbeddedWriter : IDisposable
             StoreLog.Failing(_logger, _settings.Path, e.Message);
         }
 
-        Close();
-        var exception = new StoreUnavailableException($"the embedded store {_settings.Path} failed: {e.Message}", e);
+        var exception = new StoreUnavailableException($"the embedded store {_settings.Path} failed: {e.Message}", e) { MayHaveTakenEffect = true };
         foreach (var operation in batch)
         {
             operation.Failed(exception);
@@ -145,14 +157,17 @@ internal sealed class EmbeddedWriter : IDisposable
         {
             DataSource = path,
             Pooling = false,
-            DefaultTimeout = 1, // seconds that a busy file (another gateway on this machine) is waited for
         }.ToString());
         try
         {
             connection.Open();
+            raw.sqlite3_busy_timeout(connection.Handle, BusyTimeout);
             Execute(connection, $"PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA synchronous = {(_settings.Durability == Durability.Full ? "FULL" : "NORMAL")};");
-            CheckVersion(connection);
-            Execute(connection, EmbeddedResource.Read("schema.sql"));
+            if (ReadVersion(connection) == 0)
+            {
+                Execute(connection, $"BEGIN IMMEDIATE; {EmbeddedResource.Read("schema.sql")} COMMIT;");
+            }
+
             _table = new RecordTable(connection.Handle!);
             _connection = connection;
         }
@@ -163,15 +178,14 @@ internal sealed class EmbeddedWriter : IDisposable
         }
     }
 
-    private static void CheckVersion(SqliteConnection connection)
+    private static long ReadVersion(SqliteConnection connection)
     {
         using var command = connection.CreateCommand();
         command.CommandText = "PRAGMA user_version";
         var version = (long)command.ExecuteScalar()!;
-        if (version > 1)
-        {
-            throw new InvalidOperationException($"its schema is version {version}, written by a newer gateway; this one knows version 1");
-        }
+        return version is 0 or 1
+            ? version
+            : throw new InvalidOperationException($"its schema is version {version}, written by a newer gateway; this one knows version 1");
     }
 
     private static void Execute(SqliteConnection connection, string sql)

@@ -14,6 +14,7 @@ internal sealed class RecordTable : IDisposable
 
     private readonly Statement _begin;
     private readonly Statement _commit;
+    private readonly Statement _rollback;
     private readonly Statement _find;
     private readonly Statement _put;
     private readonly Statement _update;
@@ -28,6 +29,7 @@ internal sealed class RecordTable : IDisposable
         _database = database;
         _begin = new(database, "BEGIN IMMEDIATE");
         _commit = new(database, "COMMIT");
+        _rollback = new(database, "ROLLBACK");
         _find = new(database, "SELECT rowid, state, token, fingerprint, lease_until, expires_at, answer FROM records WHERE id = ?1");
         _put = new(
             database,
@@ -44,6 +46,15 @@ internal sealed class RecordTable : IDisposable
     public void Begin() => _begin.Run();
 
     public void Commit() => _commit.Run();
+
+    /// <summary>Ends a transaction that may or may not have begun.</summary>
+    public void Rollback()
+    {
+        if (raw.sqlite3_get_autocommit(_database) == 0)
+        {
+            _rollback.Run();
+        }
+    }
 
     public ClaimResult Claim(in ClaimRequest claim, long now)
     {
@@ -127,7 +138,7 @@ internal sealed class RecordTable : IDisposable
 
     public void Dispose()
     {
-        foreach (var statement in (Statement[])[_begin, _commit, _find, _put, _update, _delete, _sweep, _addSecret, _getSecret])
+        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _delete, _sweep, _addSecret, _getSecret])
         {
             statement.Dispose();
         }
@@ -158,19 +169,25 @@ internal sealed class RecordTable : IDisposable
 
     private bool TryFind(RecordId id, long now, out Row row)
     {
-        var found = _find.Bind(1, id.Digest).Step() && _find.GetInt64(5) > now;
-        row = found
-            ? new Row(
-                _find.GetInt64(0),
-                (int)_find.GetInt64(1),
-                new ClaimToken(new Guid(_find.GetBlob(2), bigEndian: true)),
-                Fingerprint.From(_find.GetBlob(3)),
-                _find.GetInt64(4),
-                _find.GetInt64(5),
-                _find.GetBlob(6).ToArray())
-            : default;
-        _find.Reset();
-        return found;
+        try
+        {
+            var found = _find.Bind(1, id.Digest).Step() && _find.GetInt64(5) > now;
+            row = found
+                ? new Row(
+                    _find.GetInt64(0),
+                    (int)_find.GetInt64(1),
+                    new ClaimToken(new Guid(_find.GetBlob(2), bigEndian: true)),
+                    Fingerprint.From(_find.GetBlob(3)),
+                    _find.GetInt64(4),
+                    _find.GetInt64(5),
+                    _find.GetBlob(6).ToArray())
+                : default;
+            return found;
+        }
+        finally
+        {
+            _find.Reset();
+        }
     }
 
     private void Put(in ClaimRequest claim, int state, long now, ReadOnlyMemory<byte>? answer)

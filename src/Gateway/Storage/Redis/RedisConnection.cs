@@ -3,20 +3,21 @@ using StackExchange.Redis;
 namespace Gateway.Storage.Redis;
 
 /// <summary>
-/// Keeps one working multiplexer, and knows whether the server behind it is still the one that it was.
+/// Keeps one working multiplexer, and knows whether the server behind it still has what it acknowledged.
 /// <list type="bullet">
 /// <item>It connects in the background, so that a gateway starts without its store.</item>
 /// <item>It asks for a sign of life every second: the client believes a black-holed link to be connected for ever, so two missed
 /// answers replace the multiplexer.</item>
-/// <item>Any lost connection may mean another server, or the same one without its last writes. No claim is sent until the servers'
-/// run ids are seen to be the known ones. New ones raise an alarm and a quarantine, in which every gateway puts its own last
-/// writes back before anyone claims again.</item>
+/// <item>Any lost connection may mean another server, or the same one without its last writes. No claim is sent until the masters'
+/// run ids and a marker are seen to be the known ones. Others raise an alarm and a quarantine, in which every gateway puts its own
+/// last writes back before anyone claims again. A reset that was seen is not forgotten until all of that is done.</item>
 /// </list>
 /// </summary>
 internal sealed class RedisConnection : IAsyncDisposable
 {
     private const int MissesBeforeReplacement = 2;
     private static readonly TimeSpan WatchInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan CheckTimeout = WatchInterval;
 
     /// <summary>Twice the time in which every gateway notices: their watches run every second.</summary>
     private static readonly TimeSpan Quarantine = TimeSpan.FromSeconds(2);
@@ -28,28 +29,34 @@ internal sealed class RedisConnection : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _wake = new(0);
+    private readonly RedisServerCheck _check;
     private readonly Task _watch;
     private volatile ConnectionMultiplexer? _multiplexer;
-    private volatile string? _obstacle = "not connected yet";
+    private volatile string _obstacle = "not connected yet";
     private int _doubts;
+    private int _verified = -1;
     private bool _isReplaced;
-    private HashSet<string> _runIds = [];
-    private string? _epoch;
 
     /// <param name="settings">How to connect.</param>
     /// <param name="description">For the log.</param>
+    /// <param name="scripts">Loaded into every server that is met.</param>
     /// <param name="putBack">Writes the journal back; called when the server lost writes, before claims are sent again.</param>
     /// <param name="time">Local time.</param>
     /// <param name="logger">For the log.</param>
-    public RedisConnection(StoreSettings settings, string description, Func<Task> putBack, TimeProvider time, ILogger logger)
+    public RedisConnection(
+        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, Func<Task> putBack, TimeProvider time, ILogger logger)
     {
         _settings = settings;
         _description = description;
         _putBack = putBack;
         _time = time;
         _logger = logger;
+        _check = new RedisServerCheck(settings.Redis.KeyPrefix, description, scripts, CheckTimeout, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
+
+    /// <summary>The server's time.</summary>
+    public StoreClock Clock => _check.Clock;
 
     /// <summary>For writes of owners: they compare tokens, and put back what was lost.</summary>
     /// <exception cref="StoreUnavailableException">Not connected.</exception>
@@ -57,7 +64,25 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     /// <summary>For claims: only while the server is known to have kept what it acknowledged.</summary>
     /// <exception cref="StoreUnavailableException">Not connected, not checked yet after a lost connection, or in quarantine.</exception>
-    public IDatabase VerifiedDatabase => _obstacle is { } obstacle ? throw new StoreUnavailableException($"{_description}: {obstacle}") : Database;
+    public IDatabase VerifiedDatabase
+    {
+        get
+        {
+            RequireVerified();
+            return Database;
+        }
+    }
+
+    /// <summary>The shared secret of record ids.</summary>
+    /// <exception cref="StoreUnavailableException">As for <see cref="VerifiedDatabase"/>.</exception>
+    public byte[] Secret
+    {
+        get
+        {
+            RequireVerified();
+            return _check.Secret!;
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -89,6 +114,31 @@ internal sealed class RedisConnection : IAsyncDisposable
         return options;
     }
 
+    /// <summary>The server may be another one, or have lost writes: no claims until it was looked at again, which happens at once.</summary>
+    public void Doubt()
+    {
+        Interlocked.Increment(ref _doubts);
+        if (!_stop.IsCancellationRequested && _wake.CurrentCount == 0)
+        {
+            _wake.Release();
+        }
+    }
+
+    /// <summary>Replies do not belong to their requests: nothing that comes through this link can be used.</summary>
+    public void Distrust()
+    {
+        Doubt();
+        Replace();
+    }
+
+    private void RequireVerified()
+    {
+        if (Volatile.Read(ref _verified) != Volatile.Read(ref _doubts))
+        {
+            throw new StoreUnavailableException($"{_description}: {_obstacle}");
+        }
+    }
+
     private async Task WatchAsync()
     {
         var misses = 0;
@@ -97,11 +147,18 @@ internal sealed class RedisConnection : IAsyncDisposable
             while (true)
             {
                 var started = _time.GetTimestamp();
-                var failure = await CheckAsync();
-                misses = failure is null ? 0 : misses + 1;
-                if (failure is not null)
+                try
                 {
-                    _obstacle = failure;
+                    await CheckAsync();
+                    misses = 0;
+                    _isReplaced = false;
+                }
+                catch (Exception e) when (!_stop.IsCancellationRequested)
+                {
+                    // Whatever the client throws, the watch goes on. A refusal by the server is an answer: the link is good.
+                    misses = e is RedisServerException ? 0 : misses + 1;
+                    _obstacle = RedisErrors.Describe(e);
+                    Volatile.Write(ref _verified, -1);
                 }
 
                 if (misses >= MissesBeforeReplacement)
@@ -123,38 +180,31 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>One look at the server. Returns what is wrong, or null when claims may be sent.</summary>
-    private async Task<string?> CheckAsync()
+    /// <summary>One look at the server; when it returns, claims may be sent unless a doubt came up meanwhile.</summary>
+    private async Task CheckAsync()
     {
-        try
+        var multiplexer = _multiplexer ??= await ConnectAsync();
+        var doubts = Volatile.Read(ref _doubts);
+        if (await _check.HasLostWritesAsync(multiplexer, isDoubted: doubts != _verified))
         {
-            var multiplexer = _multiplexer ??= await ConnectAsync();
-            var doubts = Volatile.Read(ref _doubts);
-            var database = multiplexer.GetDatabase();
-            await database.PingAsync(CommandFlags.DemandMaster).WaitAsync(WatchInterval, _time, _stop.Token);
-            if (await HasLostWritesAsync(multiplexer, database))
-            {
-                _obstacle = "the server was replaced or emptied; in quarantine";
-                StoreLog.StoreReset(_logger, _description);
-                await _putBack();
-                await Task.Delay(Quarantine, _time, _stop.Token);
-                await _putBack();
-            }
-
-            _obstacle = null;
-            if (Volatile.Read(ref _doubts) != doubts)
-            {
-                return "the connection was lost meanwhile";
-            }
-
-            _isReplaced = false;
-            return null;
+            doubts = Interlocked.Increment(ref _doubts);
+            _obstacle = "the server was replaced or emptied; in quarantine";
+            StoreLog.StoreReset(_logger, _description);
+            await _putBack();
+            await Task.Delay(Quarantine, _time, _stop.Token);
+            await _putBack();
+            _check.Restored();
         }
-        catch (Exception e) when (!_stop.IsCancellationRequested)
+        else if (_check.IsNewStore)
         {
-            // Whatever the client throws while it connects, the watch goes on.
-            return RedisErrors.Describe(e);
+            // New, or emptied before this process came: no alarm, but the same patience, because others may have to put their writes back.
+            _obstacle = "the store is new; others may still put their writes back";
+            await Task.Delay(Quarantine, _time, _stop.Token);
         }
+
+        await _check.ReadSharedAsync(multiplexer.GetDatabase());
+        _obstacle = "the connection was lost; the server is being checked";
+        Volatile.Write(ref _verified, doubts);
     }
 
     private async Task<ConnectionMultiplexer> ConnectAsync()
@@ -166,77 +216,9 @@ internal sealed class RedisConnection : IAsyncDisposable
 #endif
         multiplexer.ConnectionFailed += (_, _) => Doubt();
         multiplexer.ConnectionRestored += (_, _) => Doubt();
+        Doubt();
         return multiplexer;
     }
-
-    private void Doubt()
-    {
-        Interlocked.Increment(ref _doubts);
-        _obstacle ??= "the connection was lost; the server is being checked";
-        if (!_stop.IsCancellationRequested && _wake.CurrentCount == 0)
-        {
-            _wake.Release();
-        }
-    }
-
-    /// <summary>Whether the masters are others than at the last look, or the data were flushed. The first look sets what is known.</summary>
-    private async Task<bool> HasLostWritesAsync(ConnectionMultiplexer multiplexer, IDatabase database)
-    {
-        var isFirst = _runIds.Count == 0;
-        var found = new HashSet<string>();
-        foreach (var server in multiplexer.GetEndPoints().Select(endPoint => multiplexer.GetServer(endPoint)).Where(IsMaster))
-        {
-            var facts = RedisServerFacts.Parse(await ReadInfoAsync(server));
-            found.Add(facts.RunId);
-            if (!_runIds.Contains(facts.RunId))
-            {
-                foreach (var finding in RedisPreflight.Judge(facts))
-                {
-                    StoreLog.Preflight(_logger, $"Redis {server.EndPoint}", finding);
-                }
-            }
-        }
-
-        if (found.Count == 0)
-        {
-            throw new StoreUnavailableException("no master is connected");
-        }
-
-        var isNew = !isFirst && !found.IsSubsetOf(_runIds);
-        _runIds = found;
-        return await IsEmptiedAsync(database) || isNew;
-    }
-
-    /// <summary>Empty where the user may not ask: then a replaced server is only noticed by its missing marker.</summary>
-    private async Task<string> ReadInfoAsync(IServer server)
-    {
-        try
-        {
-            return await server.InfoRawAsync().WaitAsync(WatchInterval, _time, _stop.Token) ?? "";
-        }
-        catch (RedisServerException e)
-        {
-            return $"redis_version:not told ({RedisErrors.Describe(e)})";
-        }
-    }
-
-    /// <summary>A marker that only goes when everything goes (FLUSHALL keeps the run id); a new one tells the other gateways.</summary>
-    private async Task<bool> IsEmptiedAsync(IDatabase database)
-    {
-        RedisKey key = _settings.Redis.KeyPrefix + "epoch";
-        var isSet = await database.StringSetAsync(key, Guid.NewGuid().ToString("n"), expiry: null, When.NotExists, CommandFlags.DemandMaster).WaitAsync(WatchInterval, _time, _stop.Token);
-        var epoch = (string?)await database.StringGetAsync(key, CommandFlags.DemandMaster).WaitAsync(WatchInterval, _time, _stop.Token);
-        var isEmptied = _epoch is not null && (isSet || epoch != _epoch);
-        _epoch = epoch;
-        return isEmptied;
-    }
-
-    private static bool IsMaster(IServer server) =>
-#if REDIS_CLIENT_2
-        server.IsConnected && !server.IsReplica;
-#else
-        server.IsConnected && !server.IsSlave;
-#endif
 
     private void Replace()
     {
@@ -246,7 +228,7 @@ internal sealed class RedisConnection : IAsyncDisposable
             {
                 // Once for an outage; it goes on until the server answers.
                 _isReplaced = true;
-                StoreLog.LinkReplaced(_logger, _description, MissesBeforeReplacement);
+                StoreLog.LinkReplaced(_logger, _description);
             }
 
             // Disposing fails the calls that still wait, which their callers have long given up.

@@ -33,16 +33,18 @@ internal sealed class RedisJournal(TimeProvider time)
         }
     }
 
-    /// <summary>The last write of each claim, oldest first.</summary>
+    /// <summary>The last write of each claim. An end is final: a renewal that was acknowledged after it does not undo it.</summary>
     public IReadOnlyList<Entry> Last()
     {
         var last = new Dictionary<ClaimToken, Entry>();
-        foreach (var entry in _entries)
+        foreach (var entry in _entries.Where(entry => time.GetElapsedTime(entry.At) <= MaxAge))
         {
-            last.Remove(entry.Claim.Token);
-            last[entry.Claim.Token] = entry;
+            if (entry.End is not null || !last.TryGetValue(entry.Claim.Token, out var earlier) || earlier.End is null)
+            {
+                last[entry.Claim.Token] = entry;
+            }
         }
 
-        return [.. last.Values.Where(entry => time.GetElapsedTime(entry.At) <= MaxAge).OrderBy(entry => entry.At)];
+        return [.. last.Values];
     }
 }

@@ -28,23 +28,20 @@ internal sealed class RedisScript
 #pragma warning restore CA5350
     }
 
-    public async Task<RedisResult> RunAsync(IDatabase database, RedisKey key, RedisValue[] arguments)
+    /// <summary>Hands the text to a server, so that even a call whose reply is lost is executed.</summary>
+    public Task LoadAsync(IServer server) => server.ScriptLoadAsync(_text);
+
+    public async Task<RedisResult> RunAsync(IDatabase database, RedisKey key, RedisValue[] arguments, CommandFlags flags)
     {
         RedisKey[] keys = [key];
         try
         {
-            return await database.ScriptEvaluateAsync(_hash, keys, arguments, CommandFlags.DemandMaster);
+            return await database.ScriptEvaluateAsync(_hash, keys, arguments, flags);
         }
         catch (RedisServerException e) when (RedisErrors.HasCode(e, "NOSCRIPT"))
         {
             // A server that lost its scripts (restart, SCRIPT FLUSH) did not run anything: sending the text is no repetition.
+            return await database.ScriptEvaluateAsync(_text, keys, arguments, flags);
         }
-        catch (RedisServerException e) when (RedisErrors.HasCode(e, "READONLY"))
-        {
-            // A demoted master refused it: find the new one, once.
-            await database.Multiplexer.ConfigureAsync();
-        }
-
-        return await database.ScriptEvaluateAsync(_text, keys, arguments, CommandFlags.DemandMaster);
     }
 }

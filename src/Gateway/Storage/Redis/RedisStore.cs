@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
@@ -12,6 +13,9 @@ internal sealed class RedisStore : IIdempotencyStore
     /// <summary>Calls beyond this many fail at once: a slow server must not fill the memory with waiting requests.</summary>
     private const int MaxOutstanding = 10_000;
 
+    /// <summary>How many journal entries are written back at a time.</summary>
+    private const int PutBackBatch = 256;
+
     private static readonly RedisScript ClaimScript = new("claim.lua");
     private static readonly RedisScript SettleScript = new("settle.lua");
     private static readonly RedisScript ReleaseScript = new("release.lua");
@@ -23,9 +27,7 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly RedisConnection _connection;
-    private readonly StoreClock _clock;
     private readonly RedisJournal _journal;
-    private byte[]? _secret;
     private int _outstanding;
     private volatile bool _failing;
 
@@ -34,12 +36,12 @@ internal sealed class RedisStore : IIdempotencyStore
         _settings = settings;
         _time = time;
         _logger = logger;
-        _clock = new StoreClock(time);
         _journal = new RedisJournal(time);
-        _connection = new RedisConnection(settings, Description, PutBackAsync, time, logger);
+        Description = Describe(settings);
+        _connection = new RedisConnection(settings, Description, [ClaimScript, SettleScript, ReleaseScript, RenewScript], PutBackAsync, time, logger);
     }
 
-    public string Description => $"Redis ({string.Join(", ", RedisConnection.CreateOptions(_settings).EndPoints).Replace("Unspecified/", "", StringComparison.Ordinal)}, keys {_settings.Redis.KeyPrefix}*)";
+    public string Description { get; }
 
     /// <summary>How many end points the configuration string names.</summary>
     /// <exception cref="ArgumentException">The client does not understand the string.</exception>
@@ -47,19 +49,14 @@ internal sealed class RedisStore : IIdempotencyStore
 
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
-        if (!_clock.IsSet)
-        {
-            await PingAsync(cancellationToken);
-        }
-
         var reply = await SendClaimAsync(claim, cancellationToken);
-        if ((string?)reply[1] == "late")
+        if (RedisReply.IsLate(reply))
         {
             // Not executed. The nodes of a Cluster have clocks of their own, and this node's is ahead of the last one asked: again, by its time.
             reply = await SendClaimAsync(claim, cancellationToken);
         }
 
-        var result = ToClaimResult(claim, reply);
+        var result = RedisReply.ToClaimResult(claim, reply);
         if (result.State == ClaimState.Claimed)
         {
             _journal.Add(claim, end: null);
@@ -77,40 +74,54 @@ internal sealed class RedisStore : IIdempotencyStore
     public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) =>
         EndAsync(claim, ClaimEnd.Release, default, cancellationToken);
 
-    public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken) =>
-        await Task.WhenAll(claims.Select(claim => RenewAsync(claim, cancellationToken)));
-
-    public async ValueTask<byte[]> GetOrAddSecretAsync(ReadOnlyMemory<byte> candidate, CancellationToken cancellationToken)
+    public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
     {
-        await CallAsync(
-            database => database.StringSetAsync(SecretKey, ToValue(candidate), expiry: null, When.NotExists, CommandFlags.DemandMaster),
-            isClaim: true,
-            cancellationToken);
-        var secret = (byte[]?)await CallAsync(
-            database => database.StringGetAsync(SecretKey, CommandFlags.DemandMaster), isClaim: true, cancellationToken);
-        _secret = secret;
-        return secret ?? throw new StoreUnavailableException("Redis returned no secret right after it was set");
+        StoreUnavailableException? failure = null;
+        var results = await Task.WhenAll(claims.Select(TryRenewAsync));
+        return failure is not null && Array.TrueForAll(results, result => result == WriteResult.Unknown) ? throw failure : results;
+
+        async Task<WriteResult> TryRenewAsync(ClaimRequest claim)
+        {
+            try
+            {
+                return await RenewAsync(claim, cancellationToken);
+            }
+            catch (StoreUnavailableException e)
+            {
+                failure = e;
+                return WriteResult.Unknown;
+            }
+        }
     }
 
-    public async ValueTask PingAsync(CancellationToken cancellationToken)
-    {
-        // TIME through a script: the client's own TIME needs a server, and a Cluster has many. The key only picks the node.
-        var reply = await CallAsync(
-            database => database.ScriptEvaluateAsync("return redis.call('TIME')", [SecretKey], [], CommandFlags.DemandMaster), isClaim: true, cancellationToken);
-        var time = (RedisResult[])reply!;
-        _clock.Set(((long)time[0] * 1000) + ((long)time[1] / 1000));
-    }
+    public ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) => new(_connection.Secret);
+
+    public async ValueTask PingAsync(CancellationToken cancellationToken) =>
+        await CallAsync(database => database.PingAsync(CommandFlags.DemandMaster), isClaim: true, cancellationToken);
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
+
+    private async ValueTask<RedisResult[]> SendClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
+    {
+        // A claim is not redirected by the client: a slot that moved means a server that has not been looked at yet.
+        var reply = await RunAsync(
+            ClaimScript,
+            claim,
+            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter()],
+            isClaim: true,
+            cancellationToken);
+        _connection.Clock.Set((long)reply[2]);
+        return reply;
+    }
 
     /// <summary>Ends a claim, and remembers it once the server has acknowledged it.</summary>
     private async ValueTask<WriteResult> EndAsync(ClaimRequest claim, ClaimEnd end, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
     {
         var result = end == ClaimEnd.Release
-            ? await WriteAsync(ReleaseScript, claim.Id, [claim.Token.ToArray()], cancellationToken)
+            ? await WriteAsync(ReleaseScript, claim, [claim.Token.ToArray()], cancellationToken)
             : await WriteAsync(
                 SettleScript,
-                claim.Id,
+                claim,
                 [
                     claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention),
                     end == ClaimEnd.Settle ? StateAnswered : StateUncertain, ToValue(answer),
@@ -124,8 +135,8 @@ internal sealed class RedisStore : IIdempotencyStore
     {
         var result = await WriteAsync(
             RenewScript,
-            claim.Id,
-            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention)],
+            claim,
+            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter()],
             cancellationToken);
         _journal.Add(claim, end: null);
         return result;
@@ -135,18 +146,12 @@ internal sealed class RedisStore : IIdempotencyStore
     private async Task PutBackAsync()
     {
         var putBack = 0;
-        if (_secret is { } secret)
+        foreach (var batch in _journal.Last().Chunk(PutBackBatch))
         {
-            await CallAsync(
-                database => database.StringSetAsync(SecretKey, secret, expiry: null, When.NotExists, CommandFlags.DemandMaster), isClaim: false, CancellationToken.None);
-        }
-
-        foreach (var (claim, end, answer, _) in _journal.Last())
-        {
-            var result = end is null
-                ? await RenewAsync(claim, CancellationToken.None)
-                : await EndAsync(claim, end.Value, answer, CancellationToken.None);
-            putBack += result == WriteResult.Recreated ? 1 : 0;
+            var results = await Task.WhenAll(batch.Select(entry => entry.End is { } end
+                ? EndAsync(entry.Claim, end, entry.Answer, CancellationToken.None).AsTask()
+                : RenewAsync(entry.Claim, CancellationToken.None)));
+            putBack += results.Count(result => result == WriteResult.Recreated);
         }
 
         if (putBack > 0)
@@ -155,62 +160,31 @@ internal sealed class RedisStore : IIdempotencyStore
         }
     }
 
-    private static ClaimResult ToClaimResult(in ClaimRequest claim, RedisResult[] reply)
+    private async ValueTask<WriteResult> WriteAsync(RedisScript script, ClaimRequest claim, RedisValue[] arguments, CancellationToken cancellationToken) =>
+        RedisReply.ToWriteResult(await RunAsync(script, claim, arguments, isClaim: false, cancellationToken));
+
+    /// <summary>Runs a script on a record. Its reply begins with the token that was sent: a reply that does not belongs to another request.</summary>
+    private async Task<RedisResult[]> RunAsync(
+        RedisScript script, ClaimRequest claim, RedisValue[] arguments, bool isClaim, CancellationToken cancellationToken)
     {
-        var state = (string?)reply[1];
-        if (state is "claimed")
-        {
-            return new ClaimResult(ClaimState.Claimed, claim.Fingerprint);
-        }
+        var flags = isClaim ? CommandFlags.DemandMaster | CommandFlags.NoRedirect : CommandFlags.DemandMaster;
+        var key = KeyOf(claim.Id);
+        return await CallAsync(
+            async database =>
+            {
+                var reply = (RedisResult[]?)await script.RunAsync(database, key, arguments, flags);
+                if (reply is [var token, _, ..] && ((byte[]?)token).AsSpan().SequenceEqual((byte[])arguments[0]!))
+                {
+                    return reply;
+                }
 
-        if (state is "late")
-        {
-            throw new StoreUnavailableException("Redis executed the claim too late");
-        }
-
-        Fingerprint fingerprint;
-        try
-        {
-            fingerprint = Fingerprint.From((byte[])reply[2]!);
-        }
-        catch (RecordFormatException e)
-        {
-            throw new StoreUnavailableException($"a record in Redis cannot be read: {e.Message}", e);
-        }
-
-        return state switch
-        {
-            "settled" => new ClaimResult(ClaimState.Settled, fingerprint, Answer: (byte[]?)reply[4] ?? []),
-            "in-progress" => new ClaimResult(ClaimState.InProgress, fingerprint, TimeSpan.FromMilliseconds((long)reply[3])),
-            "uncertain" => new ClaimResult(ClaimState.Uncertain, fingerprint),
-            _ => throw new StoreUnavailableException($"Redis answered a claim with '{state}'"),
-        };
+                StoreLog.Desynchronised(_logger, Description);
+                _connection.Distrust();
+                throw new StoreUnavailableException("Redis answered with another request's reply") { MayHaveTakenEffect = true };
+            },
+            isClaim,
+            cancellationToken);
     }
-
-    private async ValueTask<RedisResult[]> SendClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
-    {
-        RedisValue[] arguments =
-        [
-            claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention),
-            _clock.Now + Milliseconds(_settings.Timeout),
-        ];
-        var reply = (RedisResult[])(await CallAsync(
-            database => ClaimScript.RunAsync(database, KeyOf(claim.Id), arguments), isClaim: true, cancellationToken))!;
-        _clock.Set((long)reply[0]);
-        return reply;
-    }
-
-    private async ValueTask<WriteResult> WriteAsync(RedisScript script, RecordId id, RedisValue[] arguments, CancellationToken cancellationToken) =>
-        (string?)await CallAsync(database => script.RunAsync(database, KeyOf(id), arguments), isClaim: false, cancellationToken) switch
-        {
-            "done" => WriteResult.Done,
-            "recreated" => WriteResult.Recreated,
-            "gone" => WriteResult.Gone,
-            "foreign" => WriteResult.Foreign,
-            "settled" => WriteResult.Settled,
-            var other => throw new StoreUnavailableException($"Redis answered a write with '{other}'"),
-        };
-
 
     /// <summary>Every call of the client goes through here: bounded in number and time, and failing in one way.</summary>
     private async Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, bool isClaim, CancellationToken cancellationToken)
@@ -226,7 +200,7 @@ internal sealed class RedisStore : IIdempotencyStore
         {
             underWay = call(isClaim ? _connection.VerifiedDatabase : _connection.Database);
             var result = await underWay.WaitAsync(_settings.Timeout, _time, cancellationToken);
-            if (_failing)
+            if (_failing && isClaim)
             {
                 _failing = false;
                 StoreLog.Recovered(_logger, Description);
@@ -237,14 +211,7 @@ internal sealed class RedisStore : IIdempotencyStore
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             // The client throws a dozen types and has its own bugs; whatever it was, the caller got no answer.
-            var reason = e switch
-            {
-                StoreUnavailableException => e.Message,
-                TimeoutException => $"Redis gave no answer within {_settings.Timeout.TotalSeconds:0.###} s",
-                _ => $"Redis failed: {RedisErrors.Describe(e)}",
-            };
-            LogFailure(reason);
-            throw new StoreUnavailableException(reason, e);
+            throw Explain(e, wasSent: underWay is not null);
         }
         finally
         {
@@ -261,21 +228,43 @@ internal sealed class RedisStore : IIdempotencyStore
         }
     }
 
-    private void LogFailure(string reason)
+    private StoreUnavailableException Explain(Exception e, bool wasSent)
     {
+        if (e is RedisServerException && (RedisErrors.HasCode(e, "READONLY") || RedisErrors.HasCode(e, "MOVED") || RedisErrors.HasCode(e, "ASK")))
+        {
+            _connection.Doubt();
+        }
+
+        var explained = e as StoreUnavailableException ?? new StoreUnavailableException(
+            e is TimeoutException ? $"Redis gave no answer within {_settings.Timeout.TotalSeconds:0.###} s" : $"Redis failed: {RedisErrors.Describe(e)}", e)
+        {
+            // A refusal is an answer: nothing was executed.
+            MayHaveTakenEffect = wasSent && e is not RedisServerException,
+        };
         if (!_failing)
         {
             _failing = true;
-            StoreLog.Failing(_logger, Description, reason);
+            StoreLog.Failing(_logger, Description, explained.Message);
         }
+
+        return explained;
     }
 
-    private RedisKey SecretKey => _settings.Redis.KeyPrefix + "secret";
+    /// <summary>The store time after which a claim or a re-created one must not take effect: its caller has been told by then.</summary>
+    private long NotAfter() => _connection.Clock.Now + Milliseconds(_settings.Timeout);
 
     /// <summary>The bucket is the Cluster's hash tag: what belongs to one bucket shares a slot.</summary>
     private RedisKey KeyOf(RecordId id) => $"{_settings.Redis.KeyPrefix}{{b{id.Bucket:d4}}}:{id}";
 
     private static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
 
-    private static RedisValue ToValue(ReadOnlyMemory<byte> bytes) => bytes.ToArray();
+    /// <summary>Without a copy where the memory is a whole array, as records are.</summary>
+    private static RedisValue ToValue(ReadOnlyMemory<byte> bytes) =>
+        MemoryMarshal.TryGetArray(bytes, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length ? segment.Array : bytes.ToArray();
+
+    private static string Describe(StoreSettings settings)
+    {
+        var endPoints = string.Join(", ", RedisConnection.CreateOptions(settings).EndPoints).Replace("Unspecified/", "", StringComparison.Ordinal);
+        return $"Redis ({endPoints}, keys {settings.Redis.KeyPrefix}*)";
+    }
 }

@@ -2,16 +2,16 @@
 --
 -- KEYS[1]  the record (see claim.lua)
 -- ARGV     token
--- returns  done | gone | foreign | settled
+-- returns  {token, result}: done | gone | foreign | settled
 local record = redis.call('HMGET', KEYS[1], 's', 't')
 if not record[1] then
-  return 'gone'
+  return {ARGV[1], 'gone'}
 end
 if record[2] ~= ARGV[1] then
-  return 'foreign'
+  return {ARGV[1], 'foreign'}
 end
 if record[1] ~= 'c' then
-  return 'settled'
+  return {ARGV[1], 'settled'}
 end
 redis.call('DEL', KEYS[1])
-return 'done'
+return {ARGV[1], 'done'}

@@ -1,0 +1,147 @@
+using System.Net;
+using System.Security.Cryptography;
+using StackExchange.Redis;
+
+namespace Gateway.Storage.Redis;
+
+/// <summary>
+/// One look at the servers: whether they are the ones that were known, still hold what they acknowledged, and what all gateways share
+/// (secret and clock). What was noticed is not forgotten when a later step of the same look fails.
+/// </summary>
+internal sealed class RedisServerCheck(
+    string keyPrefix, string description, IReadOnlyList<RedisScript> scripts, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
+{
+    private readonly Dictionary<EndPoint, string> _runIds = [];
+    private readonly RedisKey _epochKey = keyPrefix + "epoch";
+    private readonly RedisKey _secretKey = keyPrefix + "secret";
+    private volatile byte[]? _secret;
+    private string? _epoch;
+    private bool _lostWrites;
+
+    /// <summary>The servers' time.</summary>
+    public StoreClock Clock { get; } = new(time);
+
+    /// <summary>The shared secret of record ids, once it was read.</summary>
+    public byte[]? Secret => _secret;
+
+    /// <summary>The last look set the marker in a store that had none, and this process had not seen one before.</summary>
+    public bool IsNewStore { get; private set; }
+
+    /// <summary>Whether writes may have been lost since the last <see cref="Restored"/>.</summary>
+    /// <param name="multiplexer">The connection.</param>
+    /// <param name="isDoubted">A connection was lost: roles and slots may have moved, and every master must answer.</param>
+    public async Task<bool> HasLostWritesAsync(ConnectionMultiplexer multiplexer, bool isDoubted)
+    {
+        if (isDoubted)
+        {
+            await WithinAsync(multiplexer.ConfigureAsync());
+        }
+
+        var database = multiplexer.GetDatabase();
+        await WithinAsync(database.PingAsync(CommandFlags.DemandMaster));
+        await LookAtMastersAsync(multiplexer, isDoubted);
+        await LookAtMarkerAsync(database);
+        return _lostWrites;
+    }
+
+    /// <summary>The lost writes were put back.</summary>
+    public void Restored() => _lostWrites = false;
+
+    /// <summary>Reads, or makes, what all gateways share.</summary>
+    public async Task ReadSharedAsync(IDatabase database)
+    {
+        var secret = (byte[]?)await WithinAsync(database.StringGetAsync(_secretKey, CommandFlags.DemandMaster));
+        if (secret is null)
+        {
+            RedisValue mine = _secret ?? RandomNumberGenerator.GetBytes(Digest.Size);
+            await WithinAsync(database.StringSetAsync(_secretKey, mine, expiry: null, When.NotExists, CommandFlags.DemandMaster));
+            secret = await WithinAsync(database.StringGetAsync(_secretKey, CommandFlags.DemandMaster));
+        }
+
+        if (_secret is { } known && !known.AsSpan().SequenceEqual(secret))
+        {
+            StoreLog.SecretChanged(logger, description);
+        }
+
+        _secret = secret ?? throw new StoreUnavailableException("Redis returned no secret right after it was set");
+
+        // Through a script: the client's own TIME needs a server, and a Cluster has many. The key only picks the node.
+        var now = (RedisResult[])(await WithinAsync(
+            database.ScriptEvaluateAsync("return redis.call('TIME')", [_secretKey], [], CommandFlags.DemandMaster)))!;
+        Clock.Set(((long)now[0] * 1000) + ((long)now[1] / 1000));
+    }
+
+    /// <summary>Whether a master started anew or another one took its place. The first look sets what is known.</summary>
+    private async Task LookAtMastersAsync(ConnectionMultiplexer multiplexer, bool isDoubted)
+    {
+        var isFirst = _runIds.Count == 0;
+        foreach (var server in multiplexer.GetEndPoints().Select(endPoint => multiplexer.GetServer(endPoint)).Where(IsMaster))
+        {
+            RedisServerFacts facts;
+            try
+            {
+                facts = RedisServerFacts.Parse(await ReadInfoAsync(server));
+            }
+            catch (Exception e) when (!isDoubted && e is TimeoutException or RedisConnectionException)
+            {
+                // One silent node of a Cluster does not close the others; claims for its own slots fail by themselves.
+                continue;
+            }
+
+            if (_runIds.GetValueOrDefault(server.EndPoint) == facts.RunId)
+            {
+                continue;
+            }
+
+            _lostWrites |= !isFirst;
+            await Task.WhenAll(scripts.Select(script => script.LoadAsync(server))).WaitAsync(timeout, time, stop);
+            _runIds[server.EndPoint] = facts.RunId;
+            foreach (var finding in RedisPreflight.Judge(facts))
+            {
+                StoreLog.Preflight(logger, $"Redis {server.EndPoint}", finding);
+            }
+        }
+
+        if (_runIds.Count == 0)
+        {
+            throw new StoreUnavailableException("no master is connected");
+        }
+    }
+
+    /// <summary>Tells little where the user may not ask: then a replaced server is only noticed by its missing marker.</summary>
+    private async Task<string> ReadInfoAsync(IServer server)
+    {
+        try
+        {
+            return await WithinAsync(server.InfoRawAsync()) ?? "";
+        }
+        catch (RedisServerException e)
+        {
+            return $"redis_version:not told ({RedisErrors.Describe(e)})";
+        }
+    }
+
+    /// <summary>A marker that only goes when everything goes (FLUSHALL keeps the run id); a new one tells the other gateways.</summary>
+    private async Task LookAtMarkerAsync(IDatabase database)
+    {
+        var epoch = (string?)await WithinAsync(database.StringGetAsync(_epochKey, CommandFlags.DemandMaster));
+        IsNewStore = epoch is null && _epoch is null;
+        _lostWrites |= _epoch is not null && epoch != _epoch;
+        if (epoch is null)
+        {
+            await WithinAsync(database.StringSetAsync(_epochKey, Guid.NewGuid().ToString("n"), expiry: null, When.NotExists, CommandFlags.DemandMaster));
+            epoch = await WithinAsync(database.StringGetAsync(_epochKey, CommandFlags.DemandMaster));
+        }
+
+        _epoch = epoch;
+    }
+
+    private Task<T> WithinAsync<T>(Task<T> call) => call.WaitAsync(timeout, time, stop);
+
+    private static bool IsMaster(IServer server) =>
+#if REDIS_CLIENT_2
+        server.IsConnected && !server.IsReplica;
+#else
+        server.IsConnected && !server.IsSlave;
+#endif
+}
