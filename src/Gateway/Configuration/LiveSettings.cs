@@ -61,20 +61,7 @@ internal sealed class LiveSettings : BackgroundService
 
         _seen = bytes;
         var errors = new ConfigurationErrors();
-        GatewaySettings? settings;
-        try
-        {
-            settings = SettingsLoader.Load(_file, errors);
-        }
-#pragma warning disable CA1031 // a background loop: no content of a file may end the gateway
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            settings = null;
-            errors.Add(_file, null, e.Message);
-        }
-
-        if (settings is null)
+        if (SettingsLoader.Load(_file, bytes, errors) is not { } settings)
         {
             ConfigurationLog.Rejected(_logger, _file, string.Join("; ", errors.Errors));
             return;
@@ -103,7 +90,16 @@ internal sealed class LiveSettings : BackgroundService
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
-                Refresh();
+                try
+                {
+                    Refresh();
+                }
+#pragma warning disable CA1031 // a background loop: no content of a file may end the gateway
+                catch (Exception e)
+#pragma warning restore CA1031
+                {
+                    ConfigurationLog.Rejected(_logger, _file, e.Message);
+                }
             }
         }
         catch (OperationCanceledException)

@@ -21,19 +21,31 @@ internal static class SettingsLoader
     public static GatewaySettings? Load(string file, ConfigurationErrors errors) =>
         TryReadFile(file, errors) is { } configuration ? Convert(configuration, errors) : null;
 
+    /// <summary>The same of a file that was read before.</summary>
+    public static GatewaySettings? Load(string file, byte[] bytes, ConfigurationErrors errors) =>
+        TryParse(file, bytes, errors) is { } configuration ? Convert(configuration, errors) : null;
+
     /// <summary>Reads the file and lays the environment over it.</summary>
     public static IConfigurationRoot? TryReadFile(string file, ConfigurationErrors errors)
     {
         try
         {
-            var bytes = File.ReadAllBytes(file);
-            RejectUnknownSections(new ConfigurationBuilder().AddJsonStream(new MemoryStream(bytes)).Build(), errors);
-            // Not AddConfiguration: a chained configuration loses empty values, and with them empty lists.
-            return new ConfigurationBuilder().AddJsonStream(new MemoryStream(bytes)).AddEnvironmentVariables().Build();
+            return TryParse(file, File.ReadAllBytes(file), errors);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             errors.Add(file, null, $"cannot be read: {e.Message}");
+            return null;
+        }
+    }
+
+    private static IConfigurationRoot? TryParse(string file, byte[] bytes, ConfigurationErrors errors)
+    {
+        try
+        {
+            RejectUnknownSections(new ConfigurationBuilder().AddJsonStream(new MemoryStream(bytes)).Build(), errors);
+            // Not AddConfiguration: a chained configuration loses empty values, and with them empty lists.
+            return new ConfigurationBuilder().AddJsonStream(new MemoryStream(bytes)).AddEnvironmentVariables().Build();
         }
         catch (Exception e) when (e is InvalidDataException or FormatException or JsonException)
         {

@@ -27,6 +27,10 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             trace.Unframed = IsUnframed(response);
             trace.AnnouncesTrailers = response.Headers.Contains("Trailer");
             trace.Trailers = response.TrailingHeaders;
+
+            // The gateway's own fields: clients must be able to believe them.
+            response.Headers.Remove("Idempotency-Status");
+            response.Headers.Remove("Idempotent-Replayed");
         }
 
         RemoveNominatedFields(response);

@@ -71,7 +71,7 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
         }
         finally
         {
-            if (claim.End is null)
+            if (!claim.IsEnded)
             {
                 // The settle guard: a claim must never be left to renewal for ever.
                 leases.EndLater(claim, ClaimEnd.MarkUncertain);
@@ -94,8 +94,6 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
         {
             outcome = new ForwardOutcome(OutcomeKind.NeverSent);
         }
-
-        RecordedHeaders.RemoveForged(context.Response.Headers);
 
         // Settle, then answer.
         TestHooks.CrashPoint("P5");
@@ -162,7 +160,6 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
             throw new InvalidOperationException("A body that no backend sent is larger than what can be kept.");
         }
 
-        RecordedHeaders.RemoveForged(context.Response.Headers);
         var kind = OutcomeKind.NotKept;
         if (policy.ReleaseStatuses.Contains(status))
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Gateway.Forwarding;
 using Gateway.Policies;
 using Gateway.Storage;
 using Microsoft.AspNetCore.Http.Features;
@@ -104,6 +105,7 @@ internal sealed class IdempotencyMiddleware(
         {
             journal.Bypassed(policy);
             context.Response.Headers[GatewayHeaders.Status] = IdempotencyStatus.Bypassed;
+            context.Features.Set(new ForwardTrace()); // so that the backend's own word on it is removed
             await next(context);
             return;
         }

@@ -34,13 +34,6 @@ internal static class RecordedHeaders
         return recorded;
     }
 
-    /// <summary>Removes what a backend says in the gateway's own fields: clients must be able to believe them.</summary>
-    public static void RemoveForged(IHeaderDictionary headers)
-    {
-        headers.Remove(GatewayHeaders.Status);
-        headers.Remove(GatewayHeaders.Replayed);
-    }
-
     /// <summary>Whether the backend forbade storing its answer (RFC 9111, section 5.2.2.5), whatever else stands beside it.</summary>
     public static bool HasNoStore(IHeaderDictionary headers) =>
         headers.CacheControl.Count > 0

@@ -4,20 +4,13 @@ namespace Gateway.Storage;
 
 /// <summary>
 /// Ends claims, and keeps the leases of those that are still worked on. One timer for the process renews what is past a third of its
-/// lease, so that a short request costs no renewal, and repeats the ends that the store did not take until the lease is over.
+/// lease, so that a short request costs no renewal; ends that the store does not take go to <see cref="PendingEnds"/>.
 /// </summary>
 internal sealed class LeaseKeeper : IHostedService, IDisposable
 {
-    /// <summary>Bounds the answers kept for a store that is away; what does not fit stays uncertain.</summary>
-    private const long MaxPendingBytes = 64 * 1024 * 1024;
-
-    /// <summary>Bounds the ends kept for a store that is away.</summary>
-    private const int MaxPending = 20_000;
-
-    /// <summary>How many ends are repeated at a time; the first failure ends the round.</summary>
-    private const int Batch = 100;
-
+    private const int StopBatch = 100;
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan LastWordTimeout = TimeSpan.FromSeconds(4);
 
     /// <summary>Long leases are renewed more often than they need: a store that lost a claim gets it back soon.</summary>
     private static readonly TimeSpan MaxRenewalInterval = TimeSpan.FromSeconds(20);
@@ -26,10 +19,9 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     private readonly IIdempotencyStore _store;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly PendingEnds _pending;
     private readonly CancellationTokenSource _stop = new();
-    private Task _loop = Task.CompletedTask;
-    private long _pendingBytes;
-    private int _pending;
+    private Task _loops = Task.CompletedTask;
     private bool _isFailing;
 
     public LeaseKeeper(IIdempotencyStore store, TimeProvider time, ILogger<LeaseKeeper> logger)
@@ -37,10 +29,11 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         _store = store;
         _time = time;
         _logger = logger;
+        _pending = new PendingEnds(store, time, logger);
     }
 
-    /// <summary>How many claims this process holds or still has to end.</summary>
-    public int Count => _held.Count;
+    /// <summary>How many claims this process works on or still has to end.</summary>
+    public int Count => _held.Count + _pending.Count;
 
     /// <summary>Takes a claim into care, from the moment before the store was asked for it.</summary>
     public HeldClaim Hold(in ClaimRequest request, long askedAt)
@@ -54,82 +47,83 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// <returns>True when the store has it: false when it did not take it yet, or never will because another owns the record.</returns>
     public async ValueTask<bool> EndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default)
     {
-        claim.End = new PendingEnd(end, answer);
+        Forget(claim, end);
         try
         {
-            var sent = WriteAsync(claim);
+            var sent = _store.EndAsync(claim.Request, end, answer);
             TestHooks.CrashPoint("P6");
             var result = await sent;
-            _held.TryRemove(claim.Request.Token, out _);
             Report(claim, result);
             return result is WriteResult.Done or WriteResult.Recreated || (result == WriteResult.Gone && end == ClaimEnd.Release);
         }
         catch (StoreUnavailableException)
         {
-            EndLater(claim, end, answer);
+            _pending.Add(claim.Request, end, answer, claim.RenewedAt);
             return false;
         }
     }
 
-    /// <summary>Ends the claim in the background, until its lease is over.</summary>
-    public void EndLater(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default)
+    /// <summary>Ends the claim in the background.</summary>
+    public void EndLater(HeldClaim claim, ClaimEnd end)
     {
-        claim.End = new PendingEnd(end, answer);
-        if (Interlocked.Increment(ref _pending) > MaxPending || Interlocked.Add(ref _pendingBytes, answer.Length) > MaxPendingBytes)
-        {
-            claim.IsPending = true;
-            Forget(claim, isGivenUp: true);
-            return;
-        }
-
-        claim.IsPending = true;
-        _held[claim.Request.Token] = claim;
+        Forget(claim, end);
+        _pending.Add(claim.Request, end, default, claim.RenewedAt);
     }
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _loop = Task.Run(RunAsync, CancellationToken.None);
+        // Apart, so that ends that are slow to be taken keep no live claim from its renewal.
+        _loops = Task.WhenAll(Task.Run(() => LoopAsync(RenewAsync), CancellationToken.None), Task.Run(() => LoopAsync(_pending.RetryAsync), CancellationToken.None));
         return Task.CompletedTask;
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         await _stop.CancelAsync();
-        await _loop;
-
-        // The last word of this process on every claim that it still holds: whoever asks next is told at once, not after the lease.
-        // A claim whose end is on its way is left to it.
-        foreach (var batch in _held.Values.Where(claim => claim.IsPending || claim.End is null).Chunk(Batch))
+        try
         {
-            await Task.WhenAll(batch.Select(claim => claim.IsPending ? RetryAsync(claim) : EndAsync(claim, ClaimEnd.MarkUncertain).AsTask()))
-                .WaitAsync(cancellationToken);
+            // Not the host's token: it is cancelled when requests used up the grace period, which is when this matters most.
+            await LastWordAsync().WaitAsync(LastWordTimeout, _time, CancellationToken.None);
+        }
+        catch (TimeoutException e)
+        {
+            StoreLog.LeaseKeepingFailed(_logger, e);
         }
     }
 
     public void Dispose() => _stop.Dispose();
 
-    private async Task RunAsync()
+    /// <summary>The last word of this process on every claim that it still works on: whoever asks next is told at once, not after the lease.</summary>
+    private async Task LastWordAsync()
+    {
+        await _loops;
+        foreach (var batch in _held.Values.Chunk(StopBatch))
+        {
+            await Task.WhenAll(batch.Select(claim => EndAsync(claim, ClaimEnd.MarkUncertain).AsTask()));
+        }
+
+        await _pending.FinishAsync();
+    }
+
+    private async Task LoopAsync(Func<Task> round)
     {
         using var timer = new PeriodicTimer(Interval, _time);
-        try
+        while (!_stop.IsCancellationRequested)
         {
-            while (await timer.WaitForNextTickAsync(_stop.Token))
+            try
             {
-                try
+                await timer.WaitForNextTickAsync(_stop.Token);
+                await round();
+            }
+#pragma warning disable CA1031 // a background loop: a bug must not end renewal for the whole process
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                if (!_stop.IsCancellationRequested)
                 {
-                    await RenewAsync();
-                    await RetryAsync();
-                }
-                catch (Exception e) when (!_stop.IsCancellationRequested)
-                {
-                    // A bug must not end renewal for the whole process.
                     StoreLog.LeaseKeepingFailed(_logger, e);
                 }
             }
-        }
-        catch (OperationCanceledException)
-        {
-            // The process is ending.
         }
     }
 
@@ -167,86 +161,31 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     private bool IsDue(HeldClaim claim)
     {
         var interval = claim.Request.Lease / 3;
-        return claim.End is null && _time.GetElapsedTime(claim.RenewedAt) >= (interval < MaxRenewalInterval ? interval : MaxRenewalInterval);
+        return !claim.IsEnded && _time.GetElapsedTime(claim.RenewedAt) >= (interval < MaxRenewalInterval ? interval : MaxRenewalInterval);
     }
 
     private void Renewed(HeldClaim claim, WriteResult result, long askedAt)
     {
-        if (claim.End is { End: ClaimEnd.Release } && !claim.IsPending && result is WriteResult.Recreated or WriteResult.Unknown)
+        if (claim.IsReleased && result is WriteResult.Recreated or WriteResult.Unknown)
         {
-            // Released while the renewal was on its way, which may have taken the freed key again.
-            EndLater(claim, ClaimEnd.Release);
-            return;
+            // Released while the renewal was on its way, which may have taken the freed key again: release it again, which is harmless.
+            _pending.Add(claim.Request, ClaimEnd.Release, default, askedAt);
         }
-
-        if (result == WriteResult.Unknown)
+        else if (result is not WriteResult.Unknown)
         {
-            return;
-        }
-
-        claim.RenewedAt = askedAt;
-        Report(claim, result);
-        if (result == WriteResult.Foreign)
-        {
-            _held.TryRemove(claim.Request.Token, out _);
-        }
-    }
-
-    private async Task RetryAsync()
-    {
-        foreach (var batch in _held.Values.Where(claim => claim.IsPending).Chunk(Batch))
-        {
-            var results = await Task.WhenAll(batch.Select(RetryAsync));
-            if (results.Contains(false))
+            claim.RenewedAt = askedAt;
+            Report(claim, result);
+            if (result == WriteResult.Foreign)
             {
-                // The store is away: no need to ask it for each one.
-                break;
+                _held.TryRemove(claim.Request.Token, out _);
             }
         }
-
-        foreach (var claim in _held.Values.Where(claim => claim.IsPending && IsOver(claim)))
-        {
-            Forget(claim, isGivenUp: true);
-        }
     }
 
-    /// <returns>False when the store did not answer.</returns>
-    private async Task<bool> RetryAsync(HeldClaim claim)
+    private void Forget(HeldClaim claim, ClaimEnd end)
     {
-        try
-        {
-            Report(claim, await WriteAsync(claim));
-            Forget(claim, isGivenUp: false);
-            StoreLog.SettledLate(_logger, claim.Request.Id.Short);
-            return true;
-        }
-        catch (StoreUnavailableException)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>A release is true for ever, and a claim whose request was never sent must not block its key: it is kept up longer.</summary>
-    private bool IsOver(HeldClaim claim) =>
-        _time.GetElapsedTime(claim.RenewedAt) > (claim.End!.End == ClaimEnd.Release ? claim.Request.Retention : claim.Request.Lease);
-
-    private ValueTask<WriteResult> WriteAsync(HeldClaim claim) => claim.End! switch
-    {
-        { End: ClaimEnd.Settle } end => _store.SettleAsync(claim.Request, end.Answer, CancellationToken.None),
-        { End: ClaimEnd.MarkUncertain } => _store.MarkUncertainAsync(claim.Request, CancellationToken.None),
-        _ => _store.ReleaseAsync(claim.Request, CancellationToken.None),
-    };
-
-    private void Forget(HeldClaim claim, bool isGivenUp)
-    {
-        claim.IsPending = false;
+        claim.Ended(end);
         _held.TryRemove(claim.Request.Token, out _);
-        Interlocked.Decrement(ref _pending);
-        Interlocked.Add(ref _pendingBytes, -claim.End!.Answer.Length);
-        if (isGivenUp)
-        {
-            StoreLog.SettleGivenUp(_logger, claim.Request.Id.Short);
-        }
     }
 
     private void Report(HeldClaim claim, WriteResult result)
@@ -255,9 +194,8 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         {
             StoreLog.ClaimRecreated(_logger, claim.Request.Id.Short);
         }
-        else if (result == WriteResult.Foreign && claim.End is not { End: ClaimEnd.Release })
+        else if (result == WriteResult.Foreign && !claim.IsReleased)
         {
-            // A release that meets another owner only comes late: the key was free before.
             StoreLog.ClaimForeign(_logger, claim.Request.Id.Short);
         }
     }

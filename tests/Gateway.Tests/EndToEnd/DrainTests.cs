@@ -69,6 +69,27 @@ public sealed class DrainTests : IAsyncLifetime
         Expect.Uncertain(retry);
     }
 
+    [Fact]
+    public async Task ARequestMayUseTheWholeGracePeriod()
+    {
+        // Longer than the two seconds after which a command line library would end the process by itself.
+        var stillRunning = TimeSpan.FromSeconds(4);
+        await using var patient = await GatewayProcess.StartAsync(
+            GatewayConfig.Write(GatewayConfig.Embedded, new { }, new GatewayRoute("/{**rest}", Backend.Url)),
+            new Dictionary<string, string> { ["ShutdownGrace"] = "00:00:20" });
+        using var held = Backend.Hold();
+        var running = KeyedRequests.PostAsync(_client, patient.Url + "/x", _key);
+        await Backend.WaitForArrivalsAsync(1);
+
+        var exit = patient.TerminateAsync();
+        await Task.Delay(stillRunning);
+        Assert.False(exit.IsCompleted);
+        held.Release();
+
+        Assert.Equal(201, (await running).Status);
+        Assert.Equal(0, await exit);
+    }
+
     private async Task<bool> IsRefusingConnectionsAsync()
     {
         try

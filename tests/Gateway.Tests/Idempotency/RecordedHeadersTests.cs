@@ -1,7 +1,6 @@
 using Gateway.Idempotency;
 using Gateway.Policies;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Primitives;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;
@@ -46,16 +45,6 @@ public sealed class RecordedHeadersTests
         var headers = new HeaderDictionary { ["X-Trace"] = "1", ["Set-Cookie"] = "a=1" };
 
         Assert.Equal([new("Set-Cookie", "a=1")], RecordedHeaders.Of(headers, Policy with { DropHeaders = ["x-trace"] }));
-    }
-
-    [Fact]
-    public void BeforeTheAnswer_WhatABackendSaysInTheGatewaysFields_IsRemoved()
-    {
-        var headers = new HeaderDictionary { ["Idempotency-Status"] = "bypassed", ["idempotent-replayed"] = "true", ["X-End"] = "2" };
-
-        RecordedHeaders.RemoveForged(headers);
-
-        Assert.Equal([KeyValuePair.Create("X-End", new StringValues("2"))], headers);
     }
 
     [Theory]

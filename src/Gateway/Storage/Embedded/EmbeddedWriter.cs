@@ -157,6 +157,7 @@ internal sealed class EmbeddedWriter : IDisposable
         {
             DataSource = path,
             Pooling = false,
+            DefaultTimeout = 1, // in seconds; for opening, where ADO.NET repeats by itself
         }.ToString());
         try
         {

@@ -36,6 +36,8 @@ internal sealed class RedisConnection : IAsyncDisposable
     private int _doubts;
     private int _verified = -1;
     private bool _isReplaced;
+    private bool _isReset;
+    private bool _isDown;
 
     /// <param name="settings">How to connect.</param>
     /// <param name="description">For the log.</param>
@@ -125,10 +127,11 @@ internal sealed class RedisConnection : IAsyncDisposable
     }
 
     /// <summary>Replies do not belong to their requests: nothing that comes through this link can be used.</summary>
-    public void Distrust()
+    /// <param name="multiplexer">The one that lied; a newer one is not to blame.</param>
+    public void Distrust(IConnectionMultiplexer multiplexer)
     {
         Doubt();
-        Replace();
+        Replace(multiplexer as ConnectionMultiplexer);
     }
 
     private void RequireVerified()
@@ -152,19 +155,21 @@ internal sealed class RedisConnection : IAsyncDisposable
                     await CheckAsync();
                     misses = 0;
                     _isReplaced = false;
+                    ReportUp();
                 }
                 catch (Exception e) when (!_stop.IsCancellationRequested)
                 {
                     // Whatever the client throws, the watch goes on. A refusal by the server is an answer: the link is good.
                     misses = e is RedisServerException ? 0 : misses + 1;
                     _obstacle = RedisErrors.Describe(e);
+                    ReportDown();
                     Volatile.Write(ref _verified, -1);
                 }
 
                 if (misses >= MissesBeforeReplacement)
                 {
                     misses = 0;
-                    Replace();
+                    Replace(_multiplexer);
                 }
 
                 var rest = WatchInterval - _time.GetElapsedTime(started);
@@ -174,9 +179,28 @@ internal sealed class RedisConnection : IAsyncDisposable
                 }
             }
         }
-        catch (OperationCanceledException)
+#pragma warning disable CA1031 // the process is ending: whatever the client throws now, the rest must still be ended
+        catch (Exception) when (_stop.IsCancellationRequested)
+#pragma warning restore CA1031
         {
-            // The process is ending.
+        }
+    }
+
+    private void ReportDown()
+    {
+        if (!_isDown)
+        {
+            _isDown = true;
+            StoreLog.Failing(_logger, _description, _obstacle);
+        }
+    }
+
+    private void ReportUp()
+    {
+        if (_isDown)
+        {
+            _isDown = false;
+            StoreLog.Recovered(_logger, _description);
         }
     }
 
@@ -187,22 +211,28 @@ internal sealed class RedisConnection : IAsyncDisposable
         var doubts = Volatile.Read(ref _doubts);
         if (await _check.HasLostWritesAsync(multiplexer, isDoubted: doubts != _verified))
         {
-            doubts = Interlocked.Increment(ref _doubts);
+            Volatile.Write(ref _verified, -1);
             _obstacle = "the server was replaced or emptied; in quarantine";
-            StoreLog.StoreReset(_logger, _description);
+            if (!_isReset)
+            {
+                _isReset = true;
+                StoreLog.StoreReset(_logger, _description);
+            }
+
             await _putBack();
             await Task.Delay(Quarantine, _time, _stop.Token);
             await _putBack();
-            _check.Restored();
+            _isReset = false;
         }
-        else if (_check.IsNewStore)
+        else if (_check.NewcomersWait(Quarantine) is var wait && wait > TimeSpan.Zero)
         {
             // New, or emptied before this process came: no alarm, but the same patience, because others may have to put their writes back.
             _obstacle = "the store is new; others may still put their writes back";
-            await Task.Delay(Quarantine, _time, _stop.Token);
+            await Task.Delay(wait, _time, _stop.Token);
         }
 
-        await _check.ReadSharedAsync(multiplexer.GetDatabase());
+        await _check.ReadSecretAsync(multiplexer.GetDatabase());
+        _check.Confirm();
         _obstacle = "the connection was lost; the server is being checked";
         Volatile.Write(ref _verified, doubts);
     }
@@ -216,13 +246,14 @@ internal sealed class RedisConnection : IAsyncDisposable
 #endif
         multiplexer.ConnectionFailed += (_, _) => Doubt();
         multiplexer.ConnectionRestored += (_, _) => Doubt();
+        multiplexer.HashSlotMoved += (_, _) => Doubt();
         Doubt();
         return multiplexer;
     }
 
-    private void Replace()
+    private void Replace(ConnectionMultiplexer? old)
     {
-        if (Interlocked.Exchange(ref _multiplexer, null) is { } old)
+        if (old is not null && Interlocked.CompareExchange(ref _multiplexer, null, old) == old)
         {
             if (!_isReplaced)
             {

@@ -13,8 +13,6 @@ internal static class RedisErrors
         ("READONLY", "the server became a replica"),
         ("CLUSTERDOWN", "the Cluster has no master for this slot"),
         ("TRYAGAIN", "the Cluster is moving this slot"),
-        ("MOVED", "the Cluster moved this slot"),
-        ("ASK", "the Cluster is moving this slot"),
         ("MASTERDOWN", "the replica lost its master"),
         ("NOAUTH", "the server asks for a password"),
         ("NOPERM", "the user may not run this command"),
@@ -30,6 +28,11 @@ internal static class RedisErrors
             {
                 return $"{code}, {meaning}";
             }
+        }
+
+        if (e.Message.Contains("serving hashslot", StringComparison.Ordinal))
+        {
+            return "MOVED or ASK, the Cluster is moving this slot";
         }
 
         // The client appends its counters, after a semicolon.

@@ -5,6 +5,19 @@ namespace Gateway.Storage.Redis;
 /// <summary>What the scripts return, as results of the store; the forms are drawn in the Lua files.</summary>
 internal static class RedisReply
 {
+    /// <summary>The parts of a reply that begins with the caller's token; null for another request's reply.</summary>
+    public static RedisResult[]? TryRead(RedisResult result, byte[] token)
+    {
+        try
+        {
+            return (RedisResult[]?)result is [var first, _, ..] reply && ((byte[]?)first).AsSpan().SequenceEqual(token) ? reply : null;
+        }
+        catch (InvalidCastException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>The claim came after its time and had no effect.</summary>
     public static bool IsLate(RedisResult[] reply) => (string?)reply[1] == "late";
 

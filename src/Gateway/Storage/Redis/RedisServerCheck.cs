@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using StackExchange.Redis;
@@ -11,11 +12,16 @@ namespace Gateway.Storage.Redis;
 internal sealed class RedisServerCheck(
     string keyPrefix, string description, IReadOnlyList<RedisScript> scripts, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
 {
+    /// <summary>Above the client's own wait for silent end points, which is its connect timeout of a second.</summary>
+    private static readonly TimeSpan RolesTimeout = TimeSpan.FromSeconds(3);
+
     private readonly Dictionary<EndPoint, string> _runIds = [];
     private readonly RedisKey _epochKey = keyPrefix + "epoch";
     private readonly RedisKey _secretKey = keyPrefix + "secret";
     private volatile byte[]? _secret;
     private string? _epoch;
+    private string? _seenEpoch;
+    private bool _isComplete;
     private bool _lostWrites;
 
     /// <summary>The servers' time.</summary>
@@ -24,31 +30,54 @@ internal sealed class RedisServerCheck(
     /// <summary>The shared secret of record ids, once it was read.</summary>
     public byte[]? Secret => _secret;
 
-    /// <summary>The last look set the marker in a store that had none, and this process had not seen one before.</summary>
-    public bool IsNewStore { get; private set; }
-
-    /// <summary>Whether writes may have been lost since the last <see cref="Restored"/>.</summary>
+    /// <summary>Whether writes may have been lost since the last <see cref="Confirm"/>.</summary>
     /// <param name="multiplexer">The connection.</param>
     /// <param name="isDoubted">A connection was lost: roles and slots may have moved, and every master must answer.</param>
     public async Task<bool> HasLostWritesAsync(ConnectionMultiplexer multiplexer, bool isDoubted)
     {
         if (isDoubted)
         {
-            await WithinAsync(multiplexer.ConfigureAsync());
+            await RefreshRolesAsync(multiplexer);
         }
 
         var database = multiplexer.GetDatabase();
-        await WithinAsync(database.PingAsync(CommandFlags.DemandMaster));
         await LookAtMastersAsync(multiplexer, isDoubted);
+        await ReadClockAsync(database);
+        if (_secret is { } secret)
+        {
+            // Before the marker: whoever finds the marker finds the secret.
+            await WithinAsync(database.StringSetAsync(_secretKey, secret, expiry: null, When.NotExists, CommandFlags.DemandMaster));
+        }
+
         await LookAtMarkerAsync(database);
         return _lostWrites;
     }
 
-    /// <summary>The lost writes were put back.</summary>
-    public void Restored() => _lostWrites = false;
+    /// <summary>
+    /// How long a process that does not know this store yet must wait: until the marker is so old that everybody has put back what was
+    /// lost when it was set.
+    /// </summary>
+    public TimeSpan NewcomersWait(TimeSpan quarantine)
+    {
+        if (_epoch is not null || !long.TryParse(_seenEpoch?.Split('-')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var setAt))
+        {
+            return TimeSpan.Zero;
+        }
 
-    /// <summary>Reads, or makes, what all gateways share.</summary>
-    public async Task ReadSharedAsync(IDatabase database)
+        var age = TimeSpan.FromMilliseconds(Clock.Now - setAt);
+        return age < quarantine ? quarantine - age : TimeSpan.Zero;
+    }
+
+    /// <summary>What was lost is put back, what is new is known.</summary>
+    public void Confirm()
+    {
+        _epoch = _seenEpoch;
+        _lostWrites = false;
+        _isComplete = true;
+    }
+
+    /// <summary>Reads, or makes, the secret that all gateways share.</summary>
+    public async Task ReadSecretAsync(IDatabase database)
     {
         var secret = (byte[]?)await WithinAsync(database.StringGetAsync(_secretKey, CommandFlags.DemandMaster));
         if (secret is null)
@@ -64,17 +93,32 @@ internal sealed class RedisServerCheck(
         }
 
         _secret = secret ?? throw new StoreUnavailableException("Redis returned no secret right after it was set");
+    }
 
+    /// <summary>Asks all end points for their roles; one that is silent must not keep the others from being looked at.</summary>
+    private async Task RefreshRolesAsync(ConnectionMultiplexer multiplexer)
+    {
+        try
+        {
+            await multiplexer.ConfigureAsync().WaitAsync(RolesTimeout, time, stop);
+        }
+        catch (TimeoutException)
+        {
+            // What is known stays; the look at the masters decides.
+        }
+    }
+
+    private async Task ReadClockAsync(IDatabase database)
+    {
         // Through a script: the client's own TIME needs a server, and a Cluster has many. The key only picks the node.
         var now = (RedisResult[])(await WithinAsync(
             database.ScriptEvaluateAsync("return redis.call('TIME')", [_secretKey], [], CommandFlags.DemandMaster)))!;
         Clock.Set(((long)now[0] * 1000) + ((long)now[1] / 1000));
     }
 
-    /// <summary>Whether a master started anew or another one took its place. The first look sets what is known.</summary>
+    /// <summary>Whether a master started anew or another one took its place. The first whole look sets what is known.</summary>
     private async Task LookAtMastersAsync(ConnectionMultiplexer multiplexer, bool isDoubted)
     {
-        var isFirst = _runIds.Count == 0;
         foreach (var server in multiplexer.GetEndPoints().Select(endPoint => multiplexer.GetServer(endPoint)).Where(IsMaster))
         {
             RedisServerFacts facts;
@@ -93,7 +137,7 @@ internal sealed class RedisServerCheck(
                 continue;
             }
 
-            _lostWrites |= !isFirst;
+            _lostWrites |= _isComplete;
             await Task.WhenAll(scripts.Select(script => script.LoadAsync(server))).WaitAsync(timeout, time, stop);
             _runIds[server.EndPoint] = facts.RunId;
             foreach (var finding in RedisPreflight.Judge(facts))
@@ -121,19 +165,22 @@ internal sealed class RedisServerCheck(
         }
     }
 
-    /// <summary>A marker that only goes when everything goes (FLUSHALL keeps the run id); a new one tells the other gateways.</summary>
+    /// <summary>
+    /// A marker that only goes when everything goes (FLUSHALL keeps the run id); a new one tells the other gateways. It begins with the
+    /// server's time at which it was set.
+    /// </summary>
     private async Task LookAtMarkerAsync(IDatabase database)
     {
         var epoch = (string?)await WithinAsync(database.StringGetAsync(_epochKey, CommandFlags.DemandMaster));
-        IsNewStore = epoch is null && _epoch is null;
         _lostWrites |= _epoch is not null && epoch != _epoch;
         if (epoch is null)
         {
-            await WithinAsync(database.StringSetAsync(_epochKey, Guid.NewGuid().ToString("n"), expiry: null, When.NotExists, CommandFlags.DemandMaster));
+            var mine = string.Create(CultureInfo.InvariantCulture, $"{Clock.Now}-{Guid.NewGuid():n}");
+            await WithinAsync(database.StringSetAsync(_epochKey, mine, expiry: null, When.NotExists, CommandFlags.DemandMaster));
             epoch = await WithinAsync(database.StringGetAsync(_epochKey, CommandFlags.DemandMaster));
         }
 
-        _epoch = epoch;
+        _seenEpoch = epoch;
     }
 
     private Task<T> WithinAsync<T>(Task<T> call) => call.WaitAsync(timeout, time, stop);

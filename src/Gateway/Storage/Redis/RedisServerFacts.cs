@@ -5,13 +5,12 @@ namespace Gateway.Storage.Redis;
 /// <summary>What one Redis server says of itself (INFO), as far as the promise depends on it.</summary>
 /// <param name="RunId">Changes with every start of the server.</param>
 /// <param name="Version">As <c>7.0.15</c>.</param>
-/// <param name="MaxMemory">In bytes; 0 is unlimited.</param>
-/// <param name="EvictionPolicy">What happens at <paramref name="MaxMemory"/>.</param>
+/// <param name="EvictionPolicy">What happens when the memory is full.</param>
 /// <param name="AppendOnly">Whether writes go to an append-only file.</param>
 /// <param name="Replicas">How many replicas are attached.</param>
 /// <param name="WaitsForReplicas">Whether <c>min-replicas-to-write</c> is set.</param>
 internal sealed record RedisServerFacts(
-    string RunId, string Version, long MaxMemory, string EvictionPolicy, bool AppendOnly, int Replicas, bool WaitsForReplicas)
+    string RunId, string Version, string EvictionPolicy, bool AppendOnly, int Replicas, bool WaitsForReplicas)
 {
     public static RedisServerFacts Parse(string info)
     {
@@ -26,7 +25,7 @@ internal sealed record RedisServerFacts(
         }
 
         return new RedisServerFacts(
-            Text("run_id"), Text("redis_version"), Number("maxmemory"), Text("maxmemory_policy"), Number("aof_enabled") == 1, (int)Number("connected_slaves"),
+            Text("run_id"), Text("redis_version"), Text("maxmemory_policy"), Number("aof_enabled") == 1, (int)Number("connected_slaves"),
             fields.ContainsKey("min_slaves_good_slaves"));
 
         string Text(string name) => fields.GetValueOrDefault(name, "");

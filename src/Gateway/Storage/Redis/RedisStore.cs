@@ -96,14 +96,18 @@ internal sealed class RedisStore : IIdempotencyStore
 
     public ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) => new(_connection.Secret);
 
-    public async ValueTask PingAsync(CancellationToken cancellationToken) =>
+    public async ValueTask PingAsync(CancellationToken cancellationToken)
+    {
+        // Asked first, so that looking at a store that is not there yet is no outage in the log.
+        _ = _connection.VerifiedDatabase;
         await CallAsync(database => database.PingAsync(CommandFlags.DemandMaster), isClaim: true, cancellationToken);
+    }
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
 
     private async ValueTask<RedisResult[]> SendClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
-        // A claim is not redirected by the client: a slot that moved means a server that has not been looked at yet.
+        // A claim is not redirected: a slot that moved means a server that may not have been looked at yet, which happens first.
         var reply = await RunAsync(
             ClaimScript,
             claim,
@@ -127,7 +131,11 @@ internal sealed class RedisStore : IIdempotencyStore
                     end == ClaimEnd.Settle ? StateAnswered : StateUncertain, ToValue(answer),
                 ],
                 cancellationToken);
-        _journal.Add(claim, end, answer);
+        if (result is WriteResult.Done or WriteResult.Recreated || (result == WriteResult.Gone && end == ClaimEnd.Release))
+        {
+            _journal.Add(claim, end, answer);
+        }
+
         return result;
     }
 
@@ -138,7 +146,11 @@ internal sealed class RedisStore : IIdempotencyStore
             claim,
             [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter()],
             cancellationToken);
-        _journal.Add(claim, end: null);
+        if (result is WriteResult.Done or WriteResult.Recreated)
+        {
+            _journal.Add(claim, end: null);
+        }
+
         return result;
     }
 
@@ -152,6 +164,10 @@ internal sealed class RedisStore : IIdempotencyStore
                 ? EndAsync(entry.Claim, end, entry.Answer, CancellationToken.None).AsTask()
                 : RenewAsync(entry.Claim, CancellationToken.None)));
             putBack += results.Count(result => result == WriteResult.Recreated);
+            foreach (var (entry, _) in batch.Zip(results).Where(pair => pair.Second == WriteResult.Foreign && pair.First.End != ClaimEnd.Release))
+            {
+                StoreLog.ClaimForeign(_logger, entry.Claim.Id.Short);
+            }
         }
 
         if (putBack > 0)
@@ -172,14 +188,14 @@ internal sealed class RedisStore : IIdempotencyStore
         return await CallAsync(
             async database =>
             {
-                var reply = (RedisResult[]?)await script.RunAsync(database, key, arguments, flags);
-                if (reply is [var token, _, ..] && ((byte[]?)token).AsSpan().SequenceEqual((byte[])arguments[0]!))
+                var result = await script.RunAsync(database, key, arguments, flags);
+                if (RedisReply.TryRead(result, token: (byte[])arguments[0]!) is { } reply)
                 {
                     return reply;
                 }
 
                 StoreLog.Desynchronised(_logger, Description);
-                _connection.Distrust();
+                _connection.Distrust(database.Multiplexer);
                 throw new StoreUnavailableException("Redis answered with another request's reply") { MayHaveTakenEffect = true };
             },
             isClaim,
@@ -230,7 +246,7 @@ internal sealed class RedisStore : IIdempotencyStore
 
     private StoreUnavailableException Explain(Exception e, bool wasSent)
     {
-        if (e is RedisServerException && (RedisErrors.HasCode(e, "READONLY") || RedisErrors.HasCode(e, "MOVED") || RedisErrors.HasCode(e, "ASK")))
+        if (e is RedisServerException && RedisErrors.HasCode(e, "READONLY"))
         {
             _connection.Doubt();
         }
@@ -241,8 +257,9 @@ internal sealed class RedisStore : IIdempotencyStore
             // A refusal is an answer: nothing was executed.
             MayHaveTakenEffect = wasSent && e is not RedisServerException,
         };
-        if (!_failing)
+        if (!_failing && wasSent)
         {
+            // A connection that is not there is the watch's to report.
             _failing = true;
             StoreLog.Failing(_logger, Description, explained.Message);
         }

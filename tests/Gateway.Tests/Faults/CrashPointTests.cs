@@ -1,0 +1,35 @@
+using Gateway.Tests.Support;
+using Xunit;
+
+namespace Gateway.Tests.Faults;
+
+/// <summary>The process is killed at each point of a request's way, and started again on the same file.</summary>
+public sealed class CrashPointTests
+{
+    public static TheoryData<string> Points => [.. CrashPoint.All.Keys];
+
+    [Theory]
+    [MemberData(nameof(Points))]
+    public async Task AGatewayKilledAtAPoint_NeverSendsTwice_AndSaysWhatIsKnown_AfterItsRestart(string point)
+    {
+        var directory = Directory.CreateTempSubdirectory("gateway-crash-");
+        try
+        {
+            await using var scenario = new CrashScenario(EmbeddedIn(directory));
+            await scenario.StartAsync();
+
+            var lost = await scenario.CrashAsync(point);
+            await using var restarted = await GatewayProcess.StartAsync(scenario.Config);
+
+            Assert.Null(lost);
+            await scenario.AssertRecoveredAsync(CrashPoint.All[point], restarted.Url);
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+
+    internal static object EmbeddedIn(DirectoryInfo directory) =>
+        new { Kind = "Embedded", Embedded = new { Path = Path.Combine(directory.FullName, "idempotency.db") } };
+}
