@@ -58,6 +58,7 @@ internal static class ServiceRegistration
             StoreKind.Redis => ActivatorUtilities.CreateInstance<RedisStore>(provider),
             _ => throw new UnreachableException(),
         });
+        services.AddHostedService<TelemetryExport>();
         services.AddHostedService<StoreStart>();
         services.AddSingleton<LeaseKeeper>();
         services.AddHostedService(provider => provider.GetRequiredService<LeaseKeeper>());

@@ -1,0 +1,43 @@
+using System.Text.RegularExpressions;
+
+namespace Gateway.Tests.Chaos;
+
+/// <summary>What the gateways themselves logged as errors, counted by event id.</summary>
+internal sealed partial class GatewayErrors
+{
+    /// <summary>
+    /// Events that say that a record was lost or met another owner, or that a reply was another's (StoreLog). A store that keeps what
+    /// it acknowledged gives no cause for them.
+    /// </summary>
+    private static readonly string[] AlarmIds = ["2006", "2007", "2010", "2011", "2015"];
+
+    private readonly SortedDictionary<string, int> _counts = [];
+    private readonly List<string> _alarms = [];
+
+    public IReadOnlyList<string> Alarms => _alarms;
+
+    [GeneratedRegex(@"\b(?:fail|crit): [\w.]+\[(\d+)\]|^(Unhandled exception)")]
+    private static partial Regex ErrorLine { get; }
+
+    public static GatewayErrors In(IEnumerable<string> lines)
+    {
+        var errors = new GatewayErrors();
+        foreach (var line in lines)
+        {
+            if (ErrorLine.Match(line) is { Success: true } match)
+            {
+                var id = match.Groups[1].Success ? match.Groups[1].Value : "unhandled";
+                errors._counts[id] = errors._counts.GetValueOrDefault(id) + 1;
+                if (id == "unhandled" || AlarmIds.Contains(id))
+                {
+                    errors._alarms.Add(line);
+                }
+            }
+        }
+
+        return errors;
+    }
+
+    /// <summary>Such as <c>2003: 4, 2013: 1</c>.</summary>
+    public override string ToString() => _counts.Count == 0 ? "none" : string.Join(", ", _counts.Select(count => $"{count.Key}: {count.Value}"));
+}
