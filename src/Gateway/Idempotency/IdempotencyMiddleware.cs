@@ -69,6 +69,12 @@ internal sealed class IdempotencyMiddleware(
         {
             read = await RequestBody.ReadAsync(context, policy);
         }
+        catch (IOException e) when (e.InnerException is OverflowException)
+        {
+            // What Kestrel makes of a chunk size beyond all bounds.
+            await RefuseAsync(context, policy, Problem.RequestInvalid, "The size of a chunk is not valid.");
+            return;
+        }
         catch (IOException e) when (RequestBody.IsOurs(e) && !context.RequestAborted.IsCancellationRequested)
         {
             await RefuseAsync(context, policy, Problem.RequestNotBuffered, retryAfter: StoreRetryAfter);

@@ -16,7 +16,7 @@ internal static class RequestChecks
         SearchValues.Create([.. Enumerable.Range(0, 32).Where(c => c != '\t').Append(127).Select(c => (char)c)]);
 
     /// <summary>Fields that must not be declared hop-by-hop: without them the request is another one (RFC 9110, section 7.6.1).</summary>
-    private static readonly string[] EndToEnd = ["Authorization", "Cookie", "Host", "Content-Length", "Content-Type", "Content-Encoding"];
+    private static readonly string[] EndToEnd = ["Authorization", "Cookie", "Host"];
 
     /// <summary>Refuses, on every route, methods that make no sense through a proxy of this kind, and ambiguous framing.</summary>
     public static (int Status, string Reason)? Check(HttpRequest request)
@@ -67,6 +67,7 @@ internal static class RequestChecks
         foreach (var name in connection.SelectMany(value => (value ?? "").Split(',', StringSplitOptions.TrimEntries)))
         {
             if (EndToEnd.Contains(name, StringComparer.OrdinalIgnoreCase)
+                || name.StartsWith("Content-", StringComparison.OrdinalIgnoreCase)
                 || policy.Key.Concat(policy.Scope).Any(selector => selector.Name.Equals(name, StringComparison.OrdinalIgnoreCase)))
             {
                 return $"Connection names {name}, which is an end-to-end field.";

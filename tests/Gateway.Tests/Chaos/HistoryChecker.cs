@@ -25,6 +25,7 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
         [
             .. Executions(executions, attempts),
             .. attempts.SelectMany(attempt => Origin(operation, attempt)),
+            .. Waiting(attempts),
             .. Replays(attempts),
             .. Owner(operation, executions, attempts),
             .. Lasting(attempts),
@@ -62,10 +63,6 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
             {
                 yield return $"an answer from nowhere: {attempt}";
             }
-            else if (attempt.Problem == "in-progress" && attempt.Sent > healedAt)
-            {
-                yield return $"still in progress: {attempt}";
-            }
         }
         else if (!_byId.TryGetValue(id, out var execution) || !execution.IsOf(operation))
         {
@@ -83,6 +80,15 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
         {
             yield return $"a replay of what must not be kept: {attempt}";
         }
+    }
+
+    /// <summary>
+    /// No lease outlives the faults. A try of its own that the store did not answer in time, on a busy machine, may begin a new one.
+    /// </summary>
+    private IEnumerable<string> Waiting(Attempt[] attempts)
+    {
+        var since = attempts.Where(attempt => attempt.Sent > healedAt).TakeWhile(attempt => attempt.Problem == "in-progress");
+        return since.Select(attempt => $"still in progress: {attempt}");
     }
 
     /// <summary>The first answer is given once; all others of an execution are marked, and equal to it in everything else.</summary>

@@ -35,6 +35,19 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
+    public void Harmless_AClaimOfTheFinalTries_ThatTheStoreDidNotAnswerInTime()
+    {
+        Finally(() =>
+        {
+            Refused(503, "store-unavailable");
+            Refused(409, "in-progress");
+            Answered(Executed());
+        });
+
+        Assert.Empty(Check());
+    }
+
+    [Fact]
     public void ExecutedTwice_IsSeen()
     {
         Executed();

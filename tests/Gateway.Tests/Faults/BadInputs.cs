@@ -33,7 +33,7 @@ internal static class BadInputs
 
     private static IEnumerable<BadInput> Chunks()
     {
-        foreach (var size in (string[])["0x1", "+1", " 1", "0_2e", "", "g"])
+        foreach (var size in (string[])["0x1", "+1", " 1", "0_2e", "", "g", "FFFFFFFFFFFFFFFFF"])
         {
             yield return BadInput.WithChunks($"B16 chunk size '{size}'", 400, $"{size}\r\n!\r\n0\r\n\r\n");
         }
