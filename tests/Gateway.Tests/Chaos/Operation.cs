@@ -13,7 +13,11 @@ internal sealed record Operation(string Key, string Scope)
     /// <summary>The first attempt after everything was healed whose answer is final; null when none was.</summary>
     public Attempt? Final { get; set; }
 
-    public string Body(bool isChanged) => $$"""{"key":"{{Key}}","scope":"{{Scope}}","amount":{{(isChanged ? 2 : 1)}}}""";
+    /// <summary>Some have none, because those are the requests that HTTP clients like to repeat by themselves.</summary>
+    private bool HasBody => Key[^1] is not ('0' or '3' or '6' or '9');
+
+    public string Body(bool isChanged) =>
+        HasBody || isChanged ? $$"""{"key":"{{Key}}","scope":"{{Scope}}","amount":{{(isChanged ? 2 : 1)}}}""" : "";
 
     public bool Equals(Operation? other) => ReferenceEquals(this, other);
 
