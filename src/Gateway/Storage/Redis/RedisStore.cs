@@ -121,6 +121,12 @@ internal sealed class RedisStore : IIdempotencyStore
     /// <summary>Ends a claim, and remembers it once the server has acknowledged it.</summary>
     private async ValueTask<WriteResult> EndAsync(ClaimRequest claim, ClaimEnd end, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
     {
+        if (end == ClaimEnd.Release)
+        {
+            // True whether it is acknowledged or not: from here on the key may be another's, and the claim must not be put back.
+            _journal.Add(claim, end);
+        }
+
         var result = end == ClaimEnd.Release
             ? await WriteAsync(ReleaseScript, claim, [claim.Token.ToArray()], cancellationToken)
             : await WriteAsync(
@@ -131,7 +137,7 @@ internal sealed class RedisStore : IIdempotencyStore
                     end == ClaimEnd.Settle ? StateAnswered : StateUncertain, ToValue(answer),
                 ],
                 cancellationToken);
-        if (result is WriteResult.Done or WriteResult.Recreated || (result == WriteResult.Gone && end == ClaimEnd.Release))
+        if (end != ClaimEnd.Release && result is WriteResult.Done or WriteResult.Recreated)
         {
             _journal.Add(claim, end, answer);
         }
