@@ -66,13 +66,18 @@ internal sealed class RedisStore : IIdempotencyStore
     }
 
     public ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken) =>
-        EndAsync(claim, ClaimEnd.Settle, answer, cancellationToken);
+        EndAsync(claim, ClaimEnd.Settle, StateAnswered, answer, cancellationToken);
 
     public ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken) =>
-        EndAsync(claim, ClaimEnd.MarkUncertain, default, cancellationToken);
+        EndAsync(claim, ClaimEnd.MarkUncertain, StateUncertain, default, cancellationToken);
 
-    public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) =>
-        EndAsync(claim, ClaimEnd.Release, default, cancellationToken);
+    public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken)
+    {
+        // Remembered before it is sent. True whether it is acknowledged or not: from here on the key may be another's, and the claim must
+        // not be put back.
+        _journal.Add(claim, ClaimEnd.Release);
+        return WriteAsync(ReleaseScript, claim, [claim.Token.ToArray()], cancellationToken);
+    }
 
     public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
     {
@@ -118,26 +123,16 @@ internal sealed class RedisStore : IIdempotencyStore
         return reply;
     }
 
-    /// <summary>Ends a claim, and remembers it once the server has acknowledged it.</summary>
-    private async ValueTask<WriteResult> EndAsync(ClaimRequest claim, ClaimEnd end, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
+    /// <summary>Settles a claim or marks it uncertain, and remembers it once the server has acknowledged it.</summary>
+    private async ValueTask<WriteResult> EndAsync(
+        ClaimRequest claim, ClaimEnd end, RedisValue state, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
     {
-        if (end == ClaimEnd.Release)
-        {
-            // True whether it is acknowledged or not: from here on the key may be another's, and the claim must not be put back.
-            _journal.Add(claim, end);
-        }
-
-        var result = end == ClaimEnd.Release
-            ? await WriteAsync(ReleaseScript, claim, [claim.Token.ToArray()], cancellationToken)
-            : await WriteAsync(
-                SettleScript,
-                claim,
-                [
-                    claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention),
-                    end == ClaimEnd.Settle ? StateAnswered : StateUncertain, ToValue(answer),
-                ],
-                cancellationToken);
-        if (end != ClaimEnd.Release && result is WriteResult.Done or WriteResult.Recreated)
+        var result = await WriteAsync(
+            SettleScript,
+            claim,
+            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), state, ToValue(answer)],
+            cancellationToken);
+        if (result is WriteResult.Done or WriteResult.Recreated)
         {
             _journal.Add(claim, end, answer);
         }
@@ -167,7 +162,7 @@ internal sealed class RedisStore : IIdempotencyStore
         foreach (var batch in _journal.Last().Chunk(PutBackBatch))
         {
             var results = await Task.WhenAll(batch.Select(entry => entry.End is { } end
-                ? EndAsync(entry.Claim, end, entry.Answer, CancellationToken.None).AsTask()
+                ? this.EndAsync(entry.Claim, end, entry.Answer).AsTask()
                 : RenewAsync(entry.Claim, CancellationToken.None)));
             putBack += results.Count(result => result == WriteResult.Recreated);
             foreach (var (entry, _) in batch.Zip(results).Where(pair => pair.Second == WriteResult.Foreign && pair.First.End != ClaimEnd.Release))
