@@ -49,7 +49,7 @@ internal static class ServiceRegistration
     {
         var services = builder.Services;
         services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(settings).AddSingleton(settings.Store);
+        services.AddSingleton(settings).AddSingleton(settings.Store).AddSingleton(settings.Limits);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<LiveSettings>(provider, file));
         services.AddHostedService(provider => provider.GetRequiredService<LiveSettings>());
         services.AddSingleton<IIdempotencyStore>(provider => settings.Store.Kind switch
@@ -68,6 +68,8 @@ internal static class ServiceRegistration
         services.AddSingleton<RequestJournal>();
         services.AddSingleton<RecordIds>();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Drain>(provider, settings.ShutdownGrace));
+        services.AddSingleton<BufferBudget>();
+        services.AddSingleton<RequestBodyReader>();
         services.AddSingleton<ClaimedRequest>();
 
         services.AddMetrics();

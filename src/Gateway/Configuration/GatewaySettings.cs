@@ -14,6 +14,8 @@ internal sealed record GatewaySettings
     /// <summary>The secret of record ids from <c>Idempotency:Secret</c>; null when the store keeps one.</summary>
     public required string? Secret { get; init; }
 
+    public required LimitSettings Limits { get; init; }
+
     /// <summary>
     /// How long requests in flight may go on after SIGTERM (<c>ShutdownGrace</c>). 25 seconds: below the 30 that Kubernetes grants.
     /// </summary>

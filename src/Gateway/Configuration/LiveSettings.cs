@@ -72,7 +72,8 @@ internal sealed class LiveSettings : BackgroundService
             ConfigurationLog.Doubtful(_logger, warning);
         }
 
-        if (settings.Store != _current.Store || settings.Admin != _current.Admin || settings.Secret != _current.Secret || settings.ShutdownGrace != _current.ShutdownGrace)
+        if (settings.Store != _current.Store || settings.Admin != _current.Admin || settings.Secret != _current.Secret
+            || settings.ShutdownGrace != _current.ShutdownGrace || settings.Limits != _current.Limits)
         {
             ConfigurationLog.NeedsRestart(_logger);
         }

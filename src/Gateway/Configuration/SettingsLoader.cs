@@ -66,6 +66,7 @@ internal static class SettingsLoader
         idempotency.RejectUnknown();
         var admin = ReadAdmin(root.Section("Admin"));
         var grace = root.Duration("ShutdownGrace", TimeSpan.FromSeconds(25), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        var limits = ReadLimits(root.Section("Limits"), policies);
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
         ProxyReader.CheckPolicies(routes, policies, errors);
         CheckLeases(policies, store, errors);
@@ -81,6 +82,7 @@ internal static class SettingsLoader
                 Store = store,
                 Admin = admin,
                 Secret = secret,
+                Limits = limits,
                 ShutdownGrace = grace,
                 Policies = policies,
                 Routes = routes,
@@ -92,7 +94,7 @@ internal static class SettingsLoader
     private static void RejectUnknownSections(IConfigurationRoot json, ConfigurationErrors errors)
     {
         var root = new SettingsReader(json, "", errors);
-        foreach (var section in (string[])["Store", "Idempotency", ProxyReader.Section, "Admin", .. HostSections])
+        foreach (var section in (string[])["Store", "Idempotency", ProxyReader.Section, "Admin", "Limits", .. HostSections])
         {
             root.Section(section);
         }
@@ -163,6 +165,24 @@ internal static class SettingsLoader
             errors.Add(
                 $"Idempotency:Policies:{policy.Name}:Lease", $"{policy.Lease:c}", $"at least twice the Store:Timeout ({store.Timeout:c}): a lease must outlive a slow renewal");
         }
+    }
+
+    private static LimitSettings ReadLimits(SettingsReader reader, Dictionary<string, IdempotencyPolicy> policies)
+    {
+        var defaults = new LimitSettings();
+        var limits = new LimitSettings
+        {
+            BufferedBytes = reader.Number("BufferedBytes", defaults.BufferedBytes, 1024 * 1024, 1024L * 1024 * 1024 * 1024, "bytes"),
+            RequestBodyTimeout = reader.Duration("RequestBodyTimeout", defaults.RequestBodyTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
+        };
+        reader.RejectUnknown();
+        var largest = policies.Values.Max(policy => policy.MaxAnswerBytes);
+        if (limits.BufferedBytes / 4 < largest)
+        {
+            reader.Errors.Warn(reader.PathOf("BufferedBytes"), $"answers of Response:MaxBodyBytes ({largest}) may find no room; it should be at least four times as large");
+        }
+
+        return limits;
     }
 
     private static string? ReadSecret(SettingsReader reader)

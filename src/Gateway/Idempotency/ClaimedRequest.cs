@@ -11,7 +11,7 @@ namespace Gateway.Idempotency;
 /// The rest of a claimed request's way: forward detached from the client, classify, settle, and only then answer. An answer that the
 /// client has seen is an answer that the store has; where that fails, the answer says so.
 /// </summary>
-internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvider time, RequestJournal journal)
+internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, BufferBudget budget, TimeProvider time, RequestJournal journal)
 {
     /// <summary>No new claims: the process is ending.</summary>
     public bool IsDraining => drain.HasBegun;
@@ -30,7 +30,7 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, TimeProvid
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
         using var capture = new ResponseCapture(
-            context, client, policy.MaxAnswerBytes, reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
+            context, client, policy.MaxAnswerBytes, budget, reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
 
         // Forward. A client that hangs up changes nothing from here on; only the end of the process does.
         Exception? escaped = null;

@@ -18,7 +18,13 @@ namespace Gateway.Idempotency;
 /// </list>
 /// </summary>
 internal sealed class IdempotencyMiddleware(
-    RequestDelegate next, IIdempotencyStore store, RecordIds recordIds, ClaimedRequest claimedRequest, RequestJournal journal)
+    RequestDelegate next,
+    IIdempotencyStore store,
+    RequestBodyReader bodies,
+    RecordIds recordIds,
+    ClaimedRequest claimedRequest,
+    BufferBudget budget,
+    RequestJournal journal)
 {
     /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
     private static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
@@ -64,27 +70,11 @@ internal sealed class IdempotencyMiddleware(
         }
 
         // 3. Body.
-        RequestBody? read;
-        try
-        {
-            read = await RequestBody.ReadAsync(context, policy);
-        }
-        catch (IOException e) when (e.InnerException is OverflowException)
-        {
-            // What Kestrel makes of a chunk size beyond all bounds.
-            await RefuseAsync(context, policy, Problem.RequestInvalid, "The size of a chunk is not valid.");
-            return;
-        }
-        catch (IOException e) when (RequestBody.IsOurs(e) && !context.RequestAborted.IsCancellationRequested)
-        {
-            await RefuseAsync(context, policy, Problem.RequestNotBuffered, retryAfter: StoreRetryAfter);
-            return;
-        }
-
-        await using var body = read;
+        var (read, buffered) = await bodies.ReadAsync(context, policy);
+        await using var body = buffered;
         if (body is null)
         {
-            await RefuseAsync(context, policy, Problem.RequestTooLarge, $"The body is larger than {policy.MaxRequestBodyBytes} bytes.");
+            await RefuseBodyAsync(context, policy, read);
             return;
         }
 
@@ -181,8 +171,27 @@ internal sealed class IdempotencyMiddleware(
         }
         else
         {
+            await ReplayAsync(context, policy, id, stored);
+        }
+    }
+
+    private async Task ReplayAsync(HttpContext context, IdempotencyPolicy policy, RecordId id, StoredResponse stored)
+    {
+        // A client that reads slowly holds the answer in memory for as long.
+        if (!budget.TryTakeForAnswer(stored.Body.Length))
+        {
+            await RefuseAsync(context, policy, Problem.RequestNotBuffered, "There is no room for the recorded answer at the moment.", StoreRetryAfter, id);
+            return;
+        }
+
+        try
+        {
             journal.Replayed(policy, id, stored.Status);
             await Replay.WriteAsync(context, stored);
+        }
+        finally
+        {
+            budget.Return(stored.Body.Length);
         }
     }
 
@@ -197,6 +206,24 @@ internal sealed class IdempotencyMiddleware(
     {
         journal.Refused(policy, problem, record);
         await ProblemWriter.WriteAsync(context, problem, detail, retryAfter: retryAfter, members: members);
+    }
+
+    private Task RefuseBodyAsync(HttpContext context, IdempotencyPolicy policy, BodyRead read)
+    {
+        switch (read)
+        {
+            case BodyRead.TooLarge:
+                return RefuseAsync(context, policy, Problem.RequestTooLarge, $"The body is larger than {policy.MaxRequestBodyBytes} bytes.");
+            case BodyRead.NoRoom:
+                return RefuseAsync(context, policy, Problem.RequestNotBuffered, retryAfter: StoreRetryAfter);
+            case BodyRead.TimedOut:
+                context.Response.Headers.Connection = "close"; // the rest is not waited for (RFC 9110, section 15.5.9)
+                return RefuseAsync(context, policy, Problem.RequestTimeout);
+            case BodyRead.Malformed:
+                return RefuseAsync(context, policy, Problem.RequestInvalid, "The size of a chunk is not valid.");
+            default:
+                throw new UnreachableException();
+        }
     }
 
     private static void RemoveForgedFields(IHeaderDictionary headers)

@@ -31,6 +31,10 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
         "request-not-buffered", 503, "The request body cannot be taken in at the moment",
         "Nothing was forwarded and the key is unused. Repeat the same request with the same key after the time in Retry-After.");
 
+    public static readonly Problem RequestTimeout = new(
+        "request-timeout", 408, "The request body did not arrive in time",
+        "Nothing was forwarded and the key is unused. Repeat the same request with the same key.");
+
     public static readonly Problem KeyReused = new(
         "key-reused", 422, "Idempotency-Key is already used",
         "The key belongs to another request: another method, host, target, body or header field. Use a fresh key for a new operation, or repeat the original request unchanged.");
@@ -62,7 +66,7 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
     /// <summary>Every problem type, in the order of a request's way.</summary>
     public static readonly IReadOnlyList<Problem> All =
     [
-        RequestInvalid, KeyMissing, KeyInvalid, UpgradeNotSupported, RequestTooLarge, RequestNotBuffered, ShuttingDown, StoreUnavailable, KeyReused, InProgress, OutcomeUncertain,
+        RequestInvalid, KeyMissing, KeyInvalid, UpgradeNotSupported, RequestTooLarge, RequestNotBuffered, RequestTimeout, ShuttingDown, StoreUnavailable, KeyReused, InProgress, OutcomeUncertain,
         AnswerNotKept, BackendUnreachable,
     ];
 

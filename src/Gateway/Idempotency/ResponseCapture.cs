@@ -12,10 +12,16 @@ namespace Gateway.Idempotency;
 /// <param name="context">The request; its response headers are looked at when the first byte arrives.</param>
 /// <param name="inner">The client's side.</param>
 /// <param name="maxBytes">The largest body that is kept.</param>
+/// <param name="budget">What all answers share.</param>
 /// <param name="settleTombstone">Settles the key before the first byte of an answer that is not kept reaches the client.</param>
 /// <param name="clientAborted">Ends an answer that is passed through: it is settled, and nobody reads it any more.</param>
 internal sealed class ResponseCapture(
-    HttpContext context, IHttpResponseBodyFeature inner, long maxBytes, Func<TombstoneReason, ValueTask> settleTombstone, CancellationToken clientAborted)
+    HttpContext context,
+    IHttpResponseBodyFeature inner,
+    long maxBytes,
+    BufferBudget budget,
+    Func<TombstoneReason, ValueTask> settleTombstone,
+    CancellationToken clientAborted)
     : Stream, IHttpResponseBodyFeature, IDisposable
 {
     private byte[] _buffer = [];
@@ -26,7 +32,7 @@ internal sealed class ResponseCapture(
     /// <summary>The answer is settled as a tombstone and reaches the client as it comes.</summary>
     public bool IsPassedThrough { get; private set; }
 
-    /// <summary>What was captured; valid until disposal.</summary>
+    /// <summary>What was captured; valid until disposal, empty when passed through.</summary>
     public ReadOnlyMemory<byte> Body => _buffer.AsMemory(0, _length);
 
     public Stream Stream => this;
@@ -82,7 +88,8 @@ internal sealed class ResponseCapture(
             return PassThroughAsync(reason, buffer, cancellationToken);
         }
 
-        Append(buffer.Span);
+        buffer.CopyTo(_buffer.AsMemory(_length));
+        _length += buffer.Length;
         TestHooks.CrashPoint("P4");
         return default;
     }
@@ -106,13 +113,7 @@ internal sealed class ResponseCapture(
 
     protected override void Dispose(bool disposing)
     {
-        if (_buffer.Length > 0)
-        {
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = [];
-            _length = 0;
-        }
-
+        Discard();
         base.Dispose(disposing);
     }
 
@@ -132,7 +133,9 @@ internal sealed class ResponseCapture(
             }
         }
 
-        return _length + (long)count > maxBytes ? TombstoneReason.TooLarge : TombstoneReason.None;
+        return _length + (long)count > maxBytes ? TombstoneReason.TooLarge
+            : TryMakeRoom(_length + count) ? TombstoneReason.None
+            : TombstoneReason.NoRoom;
     }
 
     private async ValueTask PassThroughAsync(TombstoneReason reason, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
@@ -140,26 +143,41 @@ internal sealed class ResponseCapture(
         await settleTombstone(reason);
         IsPassedThrough = true;
         await inner.Stream.WriteAsync(Body, cancellationToken);
+        Discard();
         await inner.Stream.WriteAsync(buffer, cancellationToken);
         await inner.Stream.FlushAsync(cancellationToken);
     }
 
-    private void Append(ReadOnlySpan<byte> bytes)
+    /// <returns>False when the budget is used up.</returns>
+    private bool TryMakeRoom(int needed)
     {
-        if (_length + bytes.Length > _buffer.Length)
+        if (needed <= _buffer.Length)
         {
-            var expected = _length == 0 && context.Response.ContentLength is { } length ? (int)length : 2 * _buffer.Length;
-            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_length + bytes.Length, expected));
-            Body.Span.CopyTo(larger);
-            if (_buffer.Length > 0)
-            {
-                ArrayPool<byte>.Shared.Return(_buffer);
-            }
-
-            _buffer = larger;
+            return true;
         }
 
-        bytes.CopyTo(_buffer.AsSpan(_length));
-        _length += bytes.Length;
+        var expected = _length == 0 && context.Response.ContentLength is { } length ? (int)length : 2 * _buffer.Length;
+        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, expected));
+        if (!budget.TryTakeForAnswer(larger.Length))
+        {
+            ArrayPool<byte>.Shared.Return(larger);
+            return false;
+        }
+
+        var kept = _length;
+        Body.CopyTo(larger);
+        Discard();
+        (_buffer, _length) = (larger, kept);
+        return true;
+    }
+
+    private void Discard()
+    {
+        if (_buffer.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+            budget.Return(_buffer.Length);
+            (_buffer, _length) = ([], 0);
+        }
     }
 }

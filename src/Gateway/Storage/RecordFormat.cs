@@ -104,7 +104,7 @@ internal static class RecordFormat
             headers[i] = new(name, value);
         }
 
-        if (!reader.TryReadLength(4, out var bodyLength) || bodyLength != reader.Rest.Length || span[1] > (byte)TombstoneReason.Trailers)
+        if (!reader.TryReadLength(4, out var bodyLength) || bodyLength != reader.Rest.Length || span[1] > (byte)TombstoneReason.NoRoom)
         {
             return RecordParse.Corrupt;
         }

@@ -25,6 +25,9 @@ internal enum TombstoneReason : byte
 
     /// <summary>Trailer fields would be lost.</summary>
     Trailers = 7,
+
+    /// <summary>The gateway had no memory left for it (<c>Limits:BufferedBytes</c>).</summary>
+    NoRoom = 8,
 }
 
 /// <summary>The answer of a settled key: as the backend sent it, or a tombstone that says that it ran and how it ended.</summary>

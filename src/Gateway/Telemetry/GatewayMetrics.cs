@@ -7,13 +7,18 @@ internal sealed class GatewayMetrics
 {
     public const string MeterName = "Gateway.Idempotency";
 
+    private readonly Meter _meter;
     private readonly Counter<long> _requests;
 
     public GatewayMetrics(IMeterFactory meters)
     {
-        var meter = meters.Create(MeterName);
-        _requests = meter.CreateCounter<long>("gateway.idempotency.requests", "{request}", "Covered requests by policy and by what became of them.");
+        _meter = meters.Create(MeterName);
+        _requests = _meter.CreateCounter<long>("gateway.idempotency.requests", "{request}", "Covered requests by policy and by what became of them.");
     }
+
+    /// <param name="read">How many bytes of bodies are in memory now.</param>
+    public void ObserveBufferedBytes(Func<long> read) =>
+        _meter.CreateObservableGauge("gateway.idempotency.buffered_bytes", read, "By", "Bytes of request and answer bodies in memory, bounded by Limits:BufferedBytes.");
 
     /// <param name="policy">The policy's name.</param>
     /// <param name="outcome"><c>recorded</c>, <c>replayed</c>, <c>released</c>, <c>bypassed</c>, or the slug of the problem.</param>

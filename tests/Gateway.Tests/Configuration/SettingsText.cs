@@ -15,6 +15,7 @@ internal static class SettingsText
         var text = new StringBuilder();
         Append(text, "Store", settings.Store);
         Append(text, "Admin", settings.Admin);
+        Append(text, "Limits", settings.Limits);
         text.Append("Secret: ").Append(settings.Secret is null ? "kept by the store" : "configured").Append('\n');
         text.Append(CultureInfo.InvariantCulture, $"ShutdownGrace: {settings.ShutdownGrace}\n");
         foreach (var item in settings.Policies.Values)
