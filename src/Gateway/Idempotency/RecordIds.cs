@@ -17,7 +17,7 @@ internal sealed class RecordIds(GatewaySettings settings, IIdempotencyStore stor
     public async ValueTask<RecordId> CreateAsync(HttpRequest request, IdempotencyPolicy policy, string key) =>
         Create(_configured ?? await store.GetSecretAsync(CancellationToken.None), request, policy, key);
 
-    private static RecordId Create(byte[] secret, HttpRequest request, IdempotencyPolicy policy, string key)
+    internal static RecordId Create(byte[] secret, HttpRequest request, IdempotencyPolicy policy, string key)
     {
         var hash = new FieldHash(stackalloc byte[512]);
         hash.Add(policy.Name.ToUpperInvariant()); // names of a configuration do not distinguish case

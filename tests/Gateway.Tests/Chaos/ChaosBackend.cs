@@ -26,8 +26,10 @@ internal sealed class ChaosBackend(ulong seed, Stopwatch clock)
 
     public Task<ScriptedBackend> StartAsync() => ScriptedBackend.StartAsync(ExecuteAsync);
 
-    private static ExecutionKind Draw(Dice dice) => dice.Next(100) switch
+    /// <summary>Requests without a body lose their connection more often: those are what HTTP clients repeat by themselves.</summary>
+    private static ExecutionKind Draw(Dice dice, bool hasBody) => dice.Next(100) switch
     {
+        < 20 when !hasBody => ExecutionKind.Cut,
         < 68 => ExecutionKind.Created,
         < 76 => ExecutionKind.Failed,
         < 80 => ExecutionKind.NotKept,
@@ -36,8 +38,19 @@ internal sealed class ChaosBackend(ulong seed, Stopwatch clock)
         _ => ExecutionKind.HalfBody,
     };
 
+    private static TimeSpan DrawDelay(Dice dice, bool isBrief) =>
+        isBrief ? dice.Milliseconds(100, 1200)
+        : dice.Chance(4) ? dice.Milliseconds(2000, 3500) // longer than the lease, which the gateway has to renew
+        : dice.Milliseconds(0, 300);
+
     private async Task ExecuteAsync(HttpContext context)
     {
+        if (HttpMethods.IsGet(context.Request.Method))
+        {
+            // Not a keyed request, and nothing that the ledger counts.
+            return;
+        }
+
         Interlocked.Increment(ref _running);
         try
         {
@@ -48,12 +61,11 @@ internal sealed class ChaosBackend(ulong seed, Stopwatch clock)
 
             var arrival = _arrivals.AddOrUpdate((scope, key), 1, (_, count) => count + 1);
             var dice = Dice.For(seed, $"{scope} {key} {arrival}");
-            var kind = IsCalm ? ExecutionKind.Created : Draw(dice);
-            // Some run longer than the lease, which the gateway has to renew.
-            var delay = IsCalm ? TimeSpan.Zero : dice.Chance(4) ? dice.Milliseconds(2000, 3500) : dice.Milliseconds(0, 300);
+            var kind = IsCalm ? ExecutionKind.Created : Draw(dice, body.Length > 0);
+            var delay = IsCalm ? TimeSpan.Zero : DrawDelay(dice, context.Request.Path == Operation.BriefPath);
             var id = Interlocked.Increment(ref _executions);
-            var answer = Encoding.UTF8.GetBytes(
-                $$"""{"execution":{{id}},"key":"{{key}}","scope":"{{scope}}","padding":"{{new string('x', dice.Next(2000))}}"}""");
+            // Neither key nor credential: those must not be found in the store.
+            var answer = Encoding.UTF8.GetBytes($$"""{"execution":{{id}},"padding":"{{new string('x', dice.Next(2000))}}"}""");
             var execution = new Execution(id, key, scope, body, kind, answer, clock.Elapsed);
             _ledger.Enqueue(execution);
 

@@ -5,42 +5,58 @@ using Gateway.Tests.Support;
 namespace Gateway.Tests.Chaos;
 
 /// <summary>
-/// Clients, gateways on one Redis, a bad backend and a nemesis, for a while; then everything is healed, every operation is tried once
-/// more, and what clients saw is held against what the backend did. Redis syncs every write to its file, so that it keeps what it
-/// acknowledged: that is what the gateway's promise depends on.
+/// Clients, gateways on one store, a bad backend and a nemesis, for a while; then everything is healed, every operation is tried once
+/// more, and what clients saw is held against what the backend did. The store keeps what it acknowledged, whatever befalls it: that is
+/// what the gateway's promise depends on.
 /// </summary>
 internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
 {
     private const int Clients = 8;
+    private const int BriefClients = 4;
+    private const int Insisting = 2;
     private const int Finishers = 16;
     private static readonly string[] Scopes = ["Bearer alice", "Bearer bob", "Bearer carol"];
     private static readonly TimeSpan Progress = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan PassInterval = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Until the last request that a gateway waits for has run into its timeout, and its lease is over.</summary>
-    private static readonly TimeSpan Settling = GatewayNode.BackendTimeout + GatewayNode.Lease + TimeSpan.FromSeconds(1);
+    /// <summary>When nothing has come to the backend for so long, and no lease can be left, all is over.</summary>
+    private static readonly TimeSpan Settling = GatewayNode.Lease + TimeSpan.FromSeconds(1);
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly ConcurrentQueue<Operation> _operations = new();
+    private readonly ConcurrentQueue<Passage> _passages = new();
 
     public async Task<ChaosReport> RunAsync()
     {
-        log($"chaos: seed {settings.Seed}, {settings.Duration.TotalSeconds} s, {settings.Gateways} gateways");
+        log($"chaos: {settings.CommandLine}");
         var backend = new ChaosBackend(settings.Seed, _clock);
         await using var server = await backend.StartAsync();
-        await using var redis = await RedisServer.StartOwnAsync("--appendonly", "yes", "--appendfsync", "always");
+        await using var store = ChaosStore.Create(settings.Store);
+        await store.StartAsync();
         var nodes = await Task.WhenAll(Enumerable.Range(1, settings.Gateways)
-            .Select(number => GatewayNode.StartAsync($"g{number}", redis.Configuration, server.Url)));
+            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, settings.Defects)));
         try
         {
             using var client = new ChaosClient(nodes, _clock);
             var nemesis = new Nemesis(
-                new FaultDeck(nodes, redis, Dice.For(settings.Seed, "faults")), Dice.For(settings.Seed, "nemesis"), _clock);
+                new FaultDeck(nodes, store, Dice.For(settings.Seed, "faults")), Dice.For(settings.Seed, "nemesis"), _clock);
 
+            await WarmUpAsync(client, nodes);
+            _clock.Restart();
+            log($"{Now}: begins");
             using var stop = new CancellationTokenSource(settings.Duration);
-            var clients = Enumerable.Range(1, Clients).Select(number => WorkAsync(client, number, stop.Token));
-            await Task.WhenAll([nemesis.RunAsync(stop.Token), TellAsync(stop.Token), .. clients]);
+            await Task.WhenAll(
+            [
+                nemesis.RunAsync(stop.Token),
+                nemesis.WatchMachineAsync(stop.Token),
+                EveryAsync(Progress, () => Tell(nodes), stop.Token),
+                .. nodes.Select(node => EveryAsync(PassInterval, async () => _passages.Enqueue(await client.PassAsync(node)), stop.Token)),
+                .. Enumerable.Range(1, Clients).Select(number => WorkAsync(client, number, stop.Token)),
+                .. Enumerable.Range(1, BriefClients).Select(number => InsistAsync(client, number, stop.Token)),
+            ]);
 
             log($"{Now}: all healed, waiting for quiet");
+            await Eventually.TrueAsync(() => backend.IsQuiet, "the backend has finished");
             await Task.Delay(Settling);
             await Eventually.TrueAsync(() => backend.IsQuiet, "the backend has finished");
             backend.IsCalm = true;
@@ -50,8 +66,9 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
                 _operations,
                 new ParallelOptions { MaxDegreeOfParallelism = Finishers },
                 async (operation, _) => await client.FinishAsync(
-                    operation, Dice.For(settings.Seed, $"final {operation.Key} {operation.Scope}"), _clock.Elapsed + GatewayNode.Lease * 4));
-            return Judge(backend, nemesis, nodes, healedAt);
+                    operation, Dice.For(settings.Seed, $"final {operation.Key} {operation.Scope}"), _clock.Elapsed + (GatewayNode.Lease * 4)));
+            await Tell(nodes);
+            return await new ChaosVerdict(settings, [.. _operations], [.. _passages], backend.Ledger, nemesis.Injections, nodes, healedAt).JudgeAsync(store);
         }
         finally
         {
@@ -69,7 +86,7 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
         var dice = Dice.For(settings.Seed, $"client {worker}");
         for (var number = 1; !stop.IsCancellationRequested; number++)
         {
-            var first = new Operation($"key-{worker}-{number}", dice.Pick(Scopes));
+            var first = new Operation($"order-{worker}-{number}", dice.Pick(Scopes));
             // The same key in other hands is another key.
             Operation[] operations = dice.Chance(20) ? [first, new Operation(first.Key, dice.Pick([.. Scopes.Except([first.Scope])]))] : [first];
             foreach (var operation in operations)
@@ -82,50 +99,43 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
         }
     }
 
-    private async Task TellAsync(CancellationToken stop)
+    private async Task InsistAsync(ChaosClient client, int worker, CancellationToken stop)
     {
-        try
+        for (var number = 1; !stop.IsCancellationRequested; number++)
         {
-            while (true)
-            {
-                await Task.Delay(Progress, stop);
-                log($"{Now}: {_operations.Count} keys, {_operations.Sum(operation => operation.Attempts.Count)} requests");
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // Time is up.
+            var operation = new Operation($"brief-{worker}-{number}", Scopes[worker % Scopes.Length], IsBrief: true);
+            _operations.Enqueue(operation);
+            await Task.WhenAll(Enumerable.Range(1, Insisting)
+                .Select(twin => client.InsistAsync(operation, Dice.For(settings.Seed, $"{operation.Key} {twin}"), stop)));
         }
     }
 
-    private ChaosReport Judge(ChaosBackend backend, Nemesis nemesis, GatewayNode[] nodes, TimeSpan healedAt)
+    /// <summary>The first requests of a process are slow; what they show of the store's faults is nothing.</summary>
+    private static async Task WarmUpAsync(ChaosClient client, GatewayNode[] nodes)
     {
-        var checker = new HistoryChecker(backend.Ledger, healedAt);
-        var violations = new List<string>();
-        foreach (var operation in _operations)
+        foreach (var node in nodes)
         {
-            if (checker.Check(operation) is { Count: > 0 } wrong)
-            {
-                violations.Add(KeyHistory.Write(settings.Seed, operation, wrong, checker.ExecutionsOf(operation), nemesis.Diary));
-            }
+            await client.PassAsync(node);
+        }
+    }
+
+    private Task Tell(GatewayNode[] nodes)
+    {
+        foreach (var node in nodes)
+        {
+            node.MeasureMemory();
         }
 
-        var attempts = _operations.SelectMany(operation => operation.Attempts).ToList();
-        var known = _operations.Select(operation => (operation.Scope, operation.Key)).ToHashSet();
-        violations.AddRange(backend.Ledger
-            .Where(execution => !known.Contains((execution.Scope, execution.Key)))
-            .Select(execution => $"VIOLATION: nobody asked for it: {execution}"));
-        var errors = GatewayErrors.In(nodes.SelectMany(node => node.Process.Output));
-        violations.AddRange(nodes.SelectMany(node => node.BadExits).Select(exit => $"VIOLATION: {exit}"));
-        violations.AddRange(errors.Alarms.Select(line => $"VIOLATION: a gateway's alarm, although Redis kept every write: {line}"));
-        var faults = string.Join(", ", nemesis.Injected.Select(kind => $"{kind.Key} {kind.Value}"));
-        return new ChaosReport(
-            $"chaos: seed {settings.Seed}: {attempts.Count} requests, {_operations.Count} keys, {backend.Ledger.Count} executions, "
-            + $"{attempts.Count(attempt => attempt.IsReplay)} replays, {attempts.Count(attempt => attempt.Answer?.Status == 409)} conflicts (409), "
-            + $"{attempts.Count(attempt => attempt.Answer?.Status == 422)} refused bodies (422), "
-            + $"{attempts.Count(attempt => attempt.Answer is null)} unanswered, "
-            + $"{_operations.Count(operation => operation.Final?.Problem == "outcome-uncertain")} uncertain keys, "
-            + $"{nemesis.Injected.Values.Sum()} faults ({faults}), gateway errors ({errors}), {violations.Count} violations",
-            violations);
+        log($"{Now}: {_operations.Count} keys, {_operations.Sum(operation => operation.Attempts.Count)} requests");
+        return Task.CompletedTask;
+    }
+
+    private static async Task EveryAsync(TimeSpan interval, Func<Task> work, CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            await Task.Delay(interval, stop).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            await work();
+        }
     }
 }

@@ -1,19 +1,39 @@
 using System.Globalization;
+using System.Security.Cryptography;
 
 namespace Gateway.Tests.Chaos;
 
-/// <summary>What <c>chaos.sh</c> asks for by environment variables; the test suite's own run is short and always the same.</summary>
+/// <summary>One run. <c>chaos.sh</c> asks for it by environment variables; the suite's own runs are short.</summary>
+/// <param name="Store">redis, cluster or embedded.</param>
+/// <param name="Seed">Makes all choices.</param>
 /// <param name="Duration">How long clients and nemesis are at it; healing and checking come on top.</param>
+/// <param name="Gateways">How many processes; the embedded store serves one only.</param>
+/// <param name="Defects">Deliberate defects of the test build (see <c>src/Gateway/TestHooks.cs</c>), separated by commas; null for the product.</param>
 /// <param name="LogFile">Where progress is written for someone to follow; null for nobody.</param>
-internal sealed record ChaosSettings(TimeSpan Duration, ulong Seed, int Gateways, string? LogFile)
+internal sealed record ChaosSettings(string Store, ulong Seed, TimeSpan Duration, int Gateways, string? Defects = null, string? LogFile = null)
 {
-    /// <summary>CHAOS_MINUTES (fractions allowed), CHAOS_SEED, CHAOS_GATEWAYS, CHAOS_LOG.</summary>
-    public static ChaosSettings FromEnvironment() => new(
-        Number("CHAOS_MINUTES") is { } minutes ? TimeSpan.FromMinutes(minutes) : TimeSpan.FromSeconds(20),
-        Environment.GetEnvironmentVariable("CHAOS_SEED") is { Length: > 0 } seed ? ulong.Parse(seed, CultureInfo.InvariantCulture) : 1,
-        (int)(Number("CHAOS_GATEWAYS") ?? 2),
-        Environment.GetEnvironmentVariable("CHAOS_LOG") is { Length: > 0 } file ? file : null);
+    /// <summary>The line that repeats this run.</summary>
+    public string CommandLine => string.Create(
+        CultureInfo.InvariantCulture,
+        $"./chaos.sh --store {Store} --seed {Seed} --minutes {Duration.TotalMinutes:0.###} --gateways {Gateways}{(Defects is null ? "" : $" --defects {Defects}")}");
 
-    private static double? Number(string name) =>
-        Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? double.Parse(text, CultureInfo.InvariantCulture) : null;
+    /// <param name="store">Unless CHAOS_STORE names another.</param>
+    /// <param name="seed">Unless CHAOS_SEED names another; null for a fresh one.</param>
+    /// <param name="seconds">Unless CHAOS_MINUTES (fractions allowed) says otherwise.</param>
+    public static ChaosSettings FromEnvironment(string store, ulong? seed, int seconds)
+    {
+        var where = Text("CHAOS_STORE") ?? store;
+        return new(
+            where,
+            Text("CHAOS_SEED") is { } text ? ulong.Parse(text, CultureInfo.InvariantCulture) : seed ?? (uint)RandomNumberGenerator.GetInt32(int.MaxValue),
+            Text("CHAOS_MINUTES") is { } minutes ? TimeSpan.FromMinutes(double.Parse(minutes, CultureInfo.InvariantCulture)) : TimeSpan.FromSeconds(seconds),
+            where == "embedded" ? 1 : int.Parse(Text("CHAOS_GATEWAYS") ?? "2", CultureInfo.InvariantCulture),
+            Text("CHAOS_DEFECTS"),
+            Text("CHAOS_LOG"));
+    }
+
+    /// <summary>Whether <c>chaos.sh</c>, or somebody by hand, asks for one run in place of the suite's.</summary>
+    public static bool IsOneAskedFor => Text("CHAOS_STORE") is not null || Text("CHAOS_SEED") is not null || Text("CHAOS_MINUTES") is not null;
+
+    private static string? Text(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? text : null;
 }

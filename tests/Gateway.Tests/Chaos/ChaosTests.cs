@@ -5,14 +5,30 @@ using Xunit.Abstractions;
 
 namespace Gateway.Tests.Chaos;
 
-/// <summary>The promise under faults that nobody planned. Short here; <c>./chaos.sh --minutes N --seed S</c> for as long as you like.</summary>
+/// <summary>
+/// The promise under faults that nobody planned. Short here; <c>./chaos.sh --minutes N --seed S</c> for as long as you like. A fresh seed
+/// is printed with the first line.
+/// </summary>
 [Collection(LoadCollection.Name)]
 public sealed class ChaosTests(ITestOutputHelper output)
 {
-    [RedisFact(ownServer: true)]
-    public async Task RandomFaults_NeverExecuteARequestTwice_NorAnswerItWrongly()
+    /// <summary>Store, seed (null for a fresh one), and for how many seconds. The fixed seeds are such that bring many kinds of faults soon.</summary>
+    public static TheoryData<string, ulong?, int> Runs => ChaosSettings.IsOneAskedFor
+        ? new() { { ChaosSettings.FromEnvironment("redis", null, 20).Store, null, 20 } }
+        : new()
+        {
+            { "redis", 25, 12 },
+            { "redis", 18, 12 },
+            { "cluster", 24, 14 },
+            { "embedded", 25, 8 },
+            { "redis", null, 14 },
+        };
+
+    [RedisTheory(ownServer: true)]
+    [MemberData(nameof(Runs))]
+    public async Task RandomFaults_NeverExecuteARequestTwice_NorAnswerItWrongly(string store, ulong? seed, int seconds)
     {
-        var settings = ChaosSettings.FromEnvironment();
+        var settings = ChaosSettings.FromEnvironment(store, seed, seconds);
         await using var log = new ChaosLog(settings.LogFile, output);
 
         var report = await new ChaosRun(settings, log.Write).RunAsync();

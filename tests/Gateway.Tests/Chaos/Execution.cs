@@ -18,5 +18,5 @@ internal sealed record Execution(int Id, string Key, string Scope, string Reques
 
     public bool IsOf(Operation operation) => Key == operation.Key && Scope == operation.Scope;
 
-    public override string ToString() => $"backend: execution {Id}, {Kind}, request {RequestBody}";
+    public override string ToString() => $"backend execution {Id}, {Kind}, request {(RequestBody == "" ? "without a body" : RequestBody)}";
 }

@@ -19,37 +19,57 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
     /// <summary>What is wrong, in words; nothing when all is well.</summary>
     public IReadOnlyList<string> Check(Operation operation)
     {
-        Execution[] executions = [.. ExecutionsOf(operation)];
+        Execution[] executions = [.. ExecutionsOf(operation).OrderBy(execution => execution.At)];
         Attempt[] attempts = [.. operation.Attempts];
-        return
+        IEnumerable<string> always =
         [
-            .. Executions(executions, attempts),
+            .. Asked(operation, executions, attempts),
             .. attempts.SelectMany(attempt => Origin(operation, attempt)),
+            .. attempts.SelectMany(Marks),
             .. Waiting(attempts),
             .. Replays(attempts),
-            .. Owner(operation, executions, attempts),
-            .. Lasting(attempts),
-            .. End(operation, executions),
+            .. Lasting(operation, attempts),
+            .. Freed(attempts),
+            .. Causes(attempts),
         ];
+
+        // With a retention that ends during the run, the same key is several requests, one after the other.
+        return operation.IsBrief
+            ? [.. always, .. Ending(operation)]
+            : [.. Once(executions), .. always, .. Final(executions, attempts), .. Owner(operation, executions, attempts), .. Ending(operation), .. EndAgain(operation, executions)];
     }
 
     public IEnumerable<Execution> ExecutionsOf(Operation operation) => _byKey[(operation.Scope, operation.Key)];
 
-    /// <summary>At most one execution that counts, and none that nobody asked for.</summary>
-    private static IEnumerable<string> Executions(Execution[] executions, Attempt[] attempts)
+    /// <summary>Invariant 1: at most one execution that counts.</summary>
+    private static IEnumerable<string> Once(Execution[] executions)
     {
         if (executions.Count(execution => execution.Counts) > 1)
         {
             yield return "executed more than once";
         }
+    }
 
-        if (executions.Length > attempts.Length)
+    /// <summary>
+    /// Invariants 2, 13 and 17: every arrival has a request of its own, sent before it, of which no client was told that it was not executed.
+    /// </summary>
+    private static IEnumerable<string> Asked(Operation operation, Execution[] executions, Attempt[] attempts)
+    {
+        foreach (var isChanged in (bool[])[false, true])
         {
-            yield return $"{executions.Length} arrivals at the backend for {attempts.Length} requests";
+            var arrivals = 0;
+            foreach (var execution in executions.Where(execution => execution.RequestBody == operation.Body(isChanged)))
+            {
+                var requests = attempts.Count(attempt => attempt.IsChanged == isChanged && attempt.MayHaveExecuted && attempt.Sent <= execution.At);
+                if (++arrivals > requests)
+                {
+                    yield return $"{arrivals} arrivals at the backend for {requests} requests: {execution}";
+                }
+            }
         }
     }
 
-    /// <summary>Every answer is that of an execution of this very request, or one of the gateway's own words.</summary>
+    /// <summary>Invariants 8, 10 and 11: every answer is that of an execution of this very request, or one of the gateway's own words.</summary>
     private IEnumerable<string> Origin(Operation operation, Attempt attempt)
     {
         if (attempt.Answer is not { } answer)
@@ -82,8 +102,28 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
         }
     }
 
+    /// <summary>Invariant 26: what the gateway says beside an answer is true of that answer.</summary>
+    private IEnumerable<string> Marks(Attempt attempt)
+    {
+        if (attempt.ExecutionId is not { } id || _byId.GetValueOrDefault(id) is not { } execution)
+        {
+            yield break;
+        }
+
+        if (!attempt.IsReplay && execution.At < attempt.Sent)
+        {
+            yield return $"an old answer without the mark of a replay: {attempt}";
+        }
+
+        var expected = attempt.IsReplay || execution.IsReplayable ? null : execution.Counts ? "answer-not-kept" : "released";
+        if (attempt.Status != expected && (attempt.IsReplay || !attempt.IsNotRecorded))
+        {
+            yield return $"expected the status {expected ?? "(none)"}: {attempt}";
+        }
+    }
+
     /// <summary>
-    /// No lease outlives the faults. A try of its own that the store did not answer in time, on a busy machine, may begin a new one.
+    /// Invariant 25: no lease outlives the faults. A try of its own that the store did not answer in time, on a busy machine, may begin a new one.
     /// </summary>
     private IEnumerable<string> Waiting(Attempt[] attempts)
     {
@@ -91,7 +131,7 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
         return since.Select(attempt => $"still in progress: {attempt}");
     }
 
-    /// <summary>The first answer is given once; all others of an execution are marked, and equal to it in everything else.</summary>
+    /// <summary>Invariant 9: the first answer is given once; all others of an execution are marked, and equal to it in everything else.</summary>
     private static IEnumerable<string> Replays(Attempt[] attempts)
     {
         foreach (var answers in attempts.Where(attempt => attempt.ExecutionId is not null).GroupBy(attempt => attempt.ExecutionId))
@@ -113,7 +153,7 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
         .OrderBy(field => field.Key, StringComparer.OrdinalIgnoreCase)
         .Select(field => $"{field.Key}: {field.Value}"));
 
-    /// <summary>From the moment that a body is known to own the key, the other one is neither executed nor answered from the record.</summary>
+    /// <summary>Invariant 12: from the moment that a body is known to own the key, the other one is neither executed nor answered from the record.</summary>
     private static IEnumerable<string> Owner(Operation operation, Execution[] executions, Attempt[] attempts)
     {
         foreach (var refused in attempts.Where(attempt => attempt.Problem == "key-reused"))
@@ -126,7 +166,7 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
 
         foreach (var isChanged in (bool[])[false, true])
         {
-            var proof = attempts.Where(attempt => attempt.IsChanged == isChanged && ShowsRecord(attempt, executions)).MinBy(attempt => attempt.Ended);
+            var proof = attempts.Where(attempt => attempt.IsChanged == isChanged && ShowsEnd(attempt, executions)).MinBy(attempt => attempt.Ended);
             if (proof is null)
             {
                 continue;
@@ -147,32 +187,92 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
         }
     }
 
-    private static bool ShowsRecord(Attempt attempt, Execution[] executions) =>
-        attempt.Problem is "outcome-uncertain" or "answer-not-kept"
-        || executions.Any(execution => execution.Id == attempt.ExecutionId && execution.Counts);
-
-    /// <summary>An answer that a client has seen is an answer that the store has, and it stays that way.</summary>
-    private IEnumerable<string> Lasting(Attempt[] attempts)
+    /// <summary>Invariants 6 and 15: a key that has come to its end stays there, and nothing is executed for it any more.</summary>
+    private static IEnumerable<string> Final(Execution[] executions, Attempt[] attempts)
     {
-        var seen = attempts
-            .Where(attempt => !attempt.IsNotRecorded && attempt.ExecutionId is { } id && _byId.GetValueOrDefault(id) is { IsReplayable: true })
-            .MinBy(attempt => attempt.Ended);
-        return seen is null
-            ? []
-            : attempts
-                .Where(attempt => attempt.Sent > seen.Ended && attempt.IsChanged == seen.IsChanged && !attempt.SaysNothing)
-                .Where(attempt => !attempt.IsReplay || attempt.ExecutionId != seen.ExecutionId)
-                .Select(attempt => $"the answer was recorded, but: {attempt}");
+        var end = attempts.Where(attempt => ShowsEnd(attempt, executions)).MinBy(attempt => attempt.Ended);
+        foreach (var later in attempts.Where(attempt => end is not null && attempt.Sent > end.Ended))
+        {
+            if (later.ExecutionId is not null && !later.IsReplay)
+            {
+                yield return $"executed after the key had come to its end: {later}";
+            }
+        }
+
+        var notKept = attempts.Where(attempt => attempt.Problem == "answer-not-kept").MinBy(attempt => attempt.Ended);
+        foreach (var later in attempts.Where(attempt => notKept is not null && attempt.Sent > notKept.Ended && !attempt.SaysNothing))
+        {
+            if (later.Problem is not ("answer-not-kept" or "key-reused"))
+            {
+                yield return $"it was on record that the answer is not kept, but: {later}";
+            }
+        }
     }
 
-    /// <summary>When faults are over, every key comes to an end, and what was executed is not executed now.</summary>
-    private IEnumerable<string> End(Operation operation, Execution[] executions)
+    /// <summary>
+    /// Whether the key cannot be free any more, for the body that was sent. Not after 409 <c>outcome-uncertain</c>: an owner whose lease
+    /// ran out may come back and say that nothing was executed.
+    /// </summary>
+    private static bool ShowsEnd(Attempt attempt, Execution[] executions) =>
+        attempt.Problem is "answer-not-kept"
+        || (attempt.Problem is "outcome-uncertain" && attempt.Completion == Completion.Unknown)
+        || (attempt.ExecutionId is { } id && Array.Exists(executions, execution => execution.Id == id && execution.Counts));
+
+    /// <summary>Invariants 6, 7 and 18: an answer that a client has seen is an answer that the store has, and it stays that way for the retention.</summary>
+    private IEnumerable<string> Lasting(Operation operation, Attempt[] attempts)
     {
-        if (operation.Final is not { } final)
+        var seen = attempts.Where(attempt =>
+            !attempt.IsNotRecorded && attempt.ExecutionId is { } id && _byId.GetValueOrDefault(id) is { IsReplayable: true });
+        // A first answer tells when its retention began at the earliest, a replay does not.
+        IEnumerable<(Attempt Answer, TimeSpan Until)> records = operation.IsBrief
+            ? seen.Where(attempt => !attempt.IsReplay).Select(attempt => (attempt, attempt.Sent + Operation.BriefRetention))
+            : seen.OrderBy(attempt => attempt.Ended).Take(1).Select(attempt => (attempt, TimeSpan.MaxValue));
+        return records.SelectMany(record => attempts
+            .Where(attempt => attempt.Sent > record.Answer.Ended && attempt.Ended < record.Until)
+            .Where(attempt => attempt.IsChanged == record.Answer.IsChanged && !attempt.SaysNothing)
+            .Where(attempt => !attempt.IsReplay || attempt.ExecutionId != record.Answer.ExecutionId)
+            .Select(attempt => $"the answer was recorded, but: {attempt}"));
+    }
+
+    /// <summary>Invariant 14: a key that the gateway said to be free is free for the next request, if none other can have taken it meanwhile.</summary>
+    private static IEnumerable<string> Freed(Attempt[] attempts)
+    {
+        foreach (var freed in attempts.Where(attempt => attempt.IsReleased && !attempt.MayBeRenewed))
+        {
+            var next = attempts.Where(attempt => attempt.Sent > freed.Ended).MinBy(attempt => attempt.Sent);
+            if (next is null || next.SaysNothing || next.MayHaveExecuted || next.Problem == "backend-unreachable")
+            {
+                continue;
+            }
+
+            var others = attempts.Where(attempt => attempt != freed && attempt != next && attempt.Sent < next.Ended);
+            if (others.All(attempt => attempt.Ended < freed.Sent && !attempt.LeavesItOpen))
+            {
+                yield return $"the key was free, but: {next}";
+            }
+        }
+    }
+
+    /// <summary>Invariant 26: "in progress" and "uncertain" are never said of a key of which every request has come to a known end.</summary>
+    private static IEnumerable<string> Causes(Attempt[] attempts) => attempts
+        .Where(attempt => attempt.Problem is "in-progress" || (attempt.Problem is "outcome-uncertain" && attempt.Completion == Completion.Fail))
+        .Where(attempt => !attempts.Any(other => other != attempt && other.Sent < attempt.Ended
+            && (other.Ended > attempt.Sent || other.LeavesItOpen || (other.IsReleased && other.MayBeRenewed))))
+        .Select(attempt => $"no request can be the cause: {attempt}");
+
+    /// <summary>Invariant 25: when faults are over, every key comes to an end.</summary>
+    private static IEnumerable<string> Ending(Operation operation)
+    {
+        if (operation.Final is null)
         {
             yield return "no final answer after everything was healed";
         }
-        else if (!final.IsReplay && final.ExecutionId is not null
+    }
+
+    /// <summary>Invariant 15: what was executed is not executed when the faults are over.</summary>
+    private IEnumerable<string> EndAgain(Operation operation, Execution[] executions)
+    {
+        if (operation.Final is { IsReplay: false, ExecutionId: not null } final
             && executions.Any(execution => execution.Counts && execution.Id != final.ExecutionId && execution.At < healedAt))
         {
             yield return $"executed before, and again at the end: {final}";

@@ -8,15 +8,16 @@ namespace Gateway.Tests.Chaos;
 public sealed class HistoryCheckerTests
 {
     private const int HealedAt = 100;
-    private readonly Operation _operation = new("key", "alice");
     private readonly List<Execution> _ledger = [];
-    private int _second;
+    private Operation _operation = new("key", "alice");
+    private double _second;
+    private double _step = 1;
 
     [Fact]
     public void Harmless_ATryThatWasLost_AndReplays()
     {
-        var execution = Executed();
         Lost();
+        var execution = Executed();
         Refused(409, "in-progress");
         Answered(execution, isReplay: true);
         Refused(422, "key-reused", isChanged: true);
@@ -28,8 +29,8 @@ public sealed class HistoryCheckerTests
     [Fact]
     public void Harmless_RefusedByTheBackend_ThenExecuted()
     {
-        Answered(Executed(ExecutionKind.Refused));
-        Finally(() => Answered(Executed()));
+        Answered(() => Executed(ExecutionKind.Refused), status: "released");
+        Finally(() => Answered(() => Executed()));
 
         Assert.Empty(Check());
     }
@@ -41,7 +42,7 @@ public sealed class HistoryCheckerTests
         {
             Refused(503, "store-unavailable");
             Refused(409, "in-progress");
-            Answered(Executed());
+            Answered(() => Executed());
         });
 
         Assert.Empty(Check());
@@ -52,7 +53,7 @@ public sealed class HistoryCheckerTests
     {
         Executed();
         Lost();
-        Answered(Executed());
+        Answered(() => Executed());
         Finally(() => Refused(409, "outcome-uncertain"));
 
         Assert.Contains("executed more than once", Check());
@@ -61,11 +62,126 @@ public sealed class HistoryCheckerTests
     [Fact]
     public void ExecutedUnasked_IsSeen()
     {
+        Lost();
         Executed(ExecutionKind.Refused);
         Executed(ExecutionKind.Refused);
         Finally(() => Refused(409, "outcome-uncertain"));
 
-        Assert.Contains("2 arrivals at the backend for 1 requests", Check());
+        Assert.Contains(Check(), wrong => wrong.StartsWith("2 arrivals at the backend for 1 requests", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(409, "in-progress")]
+    [InlineData(422, "key-reused")]
+    [InlineData(503, "store-unavailable")]
+    [InlineData(502, "backend-unreachable")]
+    public void ExecutedAlthoughTheClientWasToldThatItWasNot_IsSeen(int status, string problem)
+    {
+        Refused(status, problem);
+        Executed();
+        Finally(() => Refused(409, "outcome-uncertain"));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("1 arrivals at the backend for 0 requests", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void ExecutedBeforeItWasAsked_IsSeen()
+    {
+        Executed(ExecutionKind.Refused);
+        Lost();
+        Finally(() => Refused(409, "outcome-uncertain"));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("1 arrivals at the backend for 0 requests", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void ExecutedAfterTheEndOfTheKey_IsSeen()
+    {
+        Refused(502, "outcome-uncertain");
+        Answered(() => Executed(ExecutionKind.Refused), status: "released");
+        Finally(() => Refused(409, "outcome-uncertain"));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("executed after the key had come to its end", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void AnswerNotKept_AndThenForgotten_IsSeen()
+    {
+        Answered(() => Executed(ExecutionKind.NotKept), status: "answer-not-kept");
+        Refused(409, "answer-not-kept");
+        Finally(() => Refused(409, "outcome-uncertain"));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("it was on record that the answer is not kept, but", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void FreeKey_ThatIsNotFree_IsSeen()
+    {
+        _step = 0.05;
+        Answered(() => Executed(ExecutionKind.Refused), status: "released");
+        Refused(409, "in-progress");
+        Finally(() => Answered(() => Executed()));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("the key was free, but", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("in-progress")]
+    [InlineData("outcome-uncertain")]
+    public void WordWithoutACause_IsSeen(string problem)
+    {
+        Answered(() => Executed());
+        Refused(409, problem);
+        Finally(() => Answered(_ledger[0], isReplay: true));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("no request can be the cause", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void OldAnswerWithoutItsMark_IsSeen()
+    {
+        Lost();
+        var execution = Executed();
+        Finally(() => Answered(execution));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("an old answer without the mark of a replay", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(ExecutionKind.Created, "released")]
+    [InlineData(ExecutionKind.Refused, null)]
+    [InlineData(ExecutionKind.NotKept, null)]
+    internal void FalseStatus_IsSeen(ExecutionKind kind, string? status)
+    {
+        Finally(() => Answered(() => Executed(kind), status: status));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("expected the status", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void BriefKey_MayBeExecutedAgain_WhenItsRetentionIsOver()
+    {
+        _operation = new Operation("key", "alice", IsBrief: true);
+        Answered(() => Executed());
+        _second += Operation.BriefRetention.TotalSeconds;
+        Answered(() => Executed());
+        Finally(() => Answered(() => Executed()));
+
+        Assert.Empty(Check());
+    }
+
+    [Fact]
+    public void BriefKey_WhoseEarlierAnswerComesBack_IsSeen()
+    {
+        _operation = new Operation("key", "alice", IsBrief: true);
+        Lost();
+        var earlier = Executed();
+        _step = 0.1;
+        Answered(() => Executed());
+        Answered(earlier, isReplay: true);
+        Finally(() => Answered(() => Executed()));
+
+        Assert.Contains(Check(), wrong => wrong.StartsWith("the answer was recorded, but", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -73,7 +189,7 @@ public sealed class HistoryCheckerTests
     {
         Executed();
         Lost();
-        Finally(() => Answered(Executed()));
+        Finally(() => Answered(() => Executed()));
 
         Assert.Contains(Check(), wrong => wrong.StartsWith("executed before, and again at the end", StringComparison.Ordinal));
     }
@@ -102,7 +218,7 @@ public sealed class HistoryCheckerTests
     [Fact]
     public void ExecutionOfAnotherBody_IsSeen()
     {
-        Refused(409, "outcome-uncertain");
+        Refused(502, "outcome-uncertain");
         Executed(ExecutionKind.Refused, isChanged: true);
         Finally(() => Refused(409, "outcome-uncertain"));
 
@@ -132,7 +248,7 @@ public sealed class HistoryCheckerTests
     public void AnswerOfTheGatewaysOwn_ThatItDoesNotHave_IsSeen()
     {
         Refused(500, "internal");
-        Finally(() => Answered(Executed()));
+        Finally(() => Answered(() => Executed()));
 
         Assert.Contains(Check(), wrong => wrong.StartsWith("an answer from nowhere", StringComparison.Ordinal));
     }
@@ -172,7 +288,7 @@ public sealed class HistoryCheckerTests
     [Fact]
     public void AnswerSeen_AndThenForgotten_IsSeen()
     {
-        Answered(Executed());
+        Answered(() => Executed());
         Finally(() => Refused(409, "outcome-uncertain"));
 
         Assert.Contains(Check(), wrong => wrong.StartsWith("the answer was recorded, but", StringComparison.Ordinal));
@@ -191,27 +307,41 @@ public sealed class HistoryCheckerTests
 
     private IReadOnlyList<string> Check() => new HistoryChecker(_ledger, TimeSpan.FromSeconds(HealedAt)).Check(_operation);
 
+    /// <summary>Now: between the attempts that are written down before and after.</summary>
     private Execution Executed(ExecutionKind kind = ExecutionKind.Created, string scope = "alice", bool isChanged = false)
     {
         var id = _ledger.Count + 1;
         var execution = new Execution(
-            id, "key", scope, _operation.Body(isChanged), kind, Encoding.UTF8.GetBytes($"answer {id}"), TimeSpan.FromSeconds(++_second));
+            id, "key", scope, _operation.Body(isChanged), kind, Encoding.UTF8.GetBytes($"answer {id}"), Next());
         _ledger.Add(execution);
         return execution;
     }
 
-    private void Lost() => Add(null, isChanged: false);
+    private void Lost() => Add(Next(), null, isChanged: false);
 
     private void Refused(int status, string problem, bool isChanged = false) => Add(
+        Next(),
         new Answer(status, [new("Content-Type", "application/problem+json")], Encoding.UTF8.GetBytes($$"""{"type":"/p#{{problem}}"}""")),
         isChanged);
 
-    private void Answered(Execution execution, bool isReplay = false, bool isChanged = false, string location = "/here") => Add(
-        new Answer(
-            execution.Status,
-            [new(Attempt.ExecutionHeader, $"{execution.Id}"), new("Location", location), new("Idempotent-Replayed", isReplay ? "true" : "false")],
-            execution.Answer),
-        isChanged);
+    /// <summary>An attempt, and its own execution.</summary>
+    private void Answered(Func<Execution> execute, string? status = null)
+    {
+        var sent = Next();
+        Add(sent, Answer(execute(), isReplay: false, status), isChanged: false);
+    }
+
+    /// <summary>An attempt, after the execution.</summary>
+    private void Answered(Execution execution, bool isReplay = false, bool isChanged = false, string location = "/here") =>
+        Add(Next(), Answer(execution, isReplay, status: null, location), isChanged);
+
+    private static Answer Answer(Execution execution, bool isReplay, string? status, string location = "/here") => new(
+        execution.Status,
+        [
+            new(Attempt.ExecutionHeader, $"{execution.Id}"), new("Location", location), new("Idempotent-Replayed", isReplay ? "true" : "false"),
+            .. status is null ? [] : new KeyValuePair<string, string>[] { new("Idempotency-Status", status) },
+        ],
+        execution.Answer);
 
     private void Finally(Action answer)
     {
@@ -220,9 +350,8 @@ public sealed class HistoryCheckerTests
         _operation.Final = _operation.Attempts.Last();
     }
 
-    private void Add(Answer? answer, bool isChanged)
-    {
-        var sent = TimeSpan.FromSeconds(++_second);
-        _operation.Attempts.Enqueue(new Attempt("g1", isChanged, sent, TimeSpan.FromSeconds(++_second), answer, answer is null ? "hung up" : null));
-    }
+    private void Add(TimeSpan sent, Answer? answer, bool isChanged) => _operation.Attempts.Enqueue(
+        new Attempt("g1", isChanged, sent, Next(), answer, answer is null ? "hung up" : null));
+
+    private TimeSpan Next() => TimeSpan.FromSeconds(_second += _step);
 }

@@ -6,14 +6,28 @@ namespace Gateway.Tests.Chaos;
 /// <summary>Brings one or two faults at a time over the gateways, heals them, lets them recover for a moment, and begins again.</summary>
 internal sealed class Nemesis(FaultDeck deck, Dice dice, Stopwatch clock)
 {
-    private readonly ConcurrentQueue<(TimeSpan At, string What)> _diary = new();
-    private readonly SortedDictionary<string, int> _injected = [];
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Stall = TimeSpan.FromMilliseconds(250);
+
+    private readonly ConcurrentQueue<Injection> _injections = new();
 
     /// <summary>What it did and when, to be read beside the history of a key.</summary>
-    public IReadOnlyCollection<(TimeSpan At, string What)> Diary => _diary;
+    public IReadOnlyCollection<Injection> Injections => _injections;
 
-    /// <summary>How many faults of each kind.</summary>
-    public IReadOnlyDictionary<string, int> Injected => _injected;
+    /// <summary>Notes when the machine itself, shared with others, does not come to its work: times mean nothing then.</summary>
+    public async Task WatchMachineAsync(CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            var begin = clock.Elapsed;
+            await Task.Delay(Interval, CancellationToken.None);
+            if (clock.Elapsed - begin > Interval + Stall)
+            {
+                _injections.Enqueue(new Injection(
+                    new Fault("machine-stall", Promptness.Machine, clock.Elapsed - begin, () => Task.CompletedTask, () => Task.CompletedTask), begin, clock.Elapsed));
+            }
+        }
+    }
 
     /// <summary>Returns with everything healed.</summary>
     public async Task RunAsync(CancellationToken stop)
@@ -23,11 +37,6 @@ internal sealed class Nemesis(FaultDeck deck, Dice dice, Stopwatch clock)
             var (first, second) = (deck.Draw(), deck.Draw());
             var (isTwo, rest) = (dice.Chance(40), dice.Milliseconds(100, 1200));
             Fault[] faults = isTwo && first.Target != second.Target ? [first, second] : [first];
-            foreach (var fault in faults)
-            {
-                _injected[fault.Kind] = _injected.GetValueOrDefault(fault.Kind) + 1;
-            }
-
             await Task.WhenAll(faults.Select(BringAsync));
             await Task.Delay(rest, CancellationToken.None);
         }
@@ -35,12 +44,10 @@ internal sealed class Nemesis(FaultDeck deck, Dice dice, Stopwatch clock)
 
     private async Task BringAsync(Fault fault)
     {
-        Note($"begin {fault}");
+        var begin = clock.Elapsed;
         await fault.Inject();
         await Task.Delay(fault.Lasts);
         await fault.Heal();
-        Note($"healed {fault}");
+        _injections.Enqueue(new Injection(fault, begin, clock.Elapsed));
     }
-
-    private void Note(string what) => _diary.Enqueue((clock.Elapsed, $"nemesis: {what}"));
 }

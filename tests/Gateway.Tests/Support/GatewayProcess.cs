@@ -11,11 +11,12 @@ public sealed partial class GatewayProcess : IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("gateway-process-");
     private readonly IReadOnlyDictionary<string, string> _environment;
+    private readonly string _program;
     private Process? _process;
 
-    private GatewayProcess(IReadOnlyDictionary<string, string>? environment)
+    private GatewayProcess(IReadOnlyDictionary<string, string>? environment, string program)
     {
-        _environment = environment ?? new Dictionary<string, string>();
+        (_environment, _program) = (environment ?? new Dictionary<string, string>(), program);
     }
 
     /// <summary>Where it listens, without a trailing slash. Another port after <see cref="StartAgainAsync"/>.</summary>
@@ -32,14 +33,18 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     /// <summary>The process's working directory, deleted with it: relative paths of the configuration lead here.</summary>
     public string WorkingDirectory => _directory.FullName;
 
+    private static string Product => Path.Combine(AppContext.BaseDirectory, "Gateway.dll");
+
     private string ConfigFile => Path.Combine(_directory.FullName, "routes.json");
 
     /// <param name="config">The content of the configuration file.</param>
     /// <param name="environment">Overrides, such as <c>Store__Kind</c>. <c>Admin__Urls</c> is a free port unless given.</param>
+    /// <param name="program">Another build's Gateway.dll; null for the product.</param>
     /// <exception cref="InvalidOperationException">It did not come to listen; the message has all output.</exception>
-    public static async Task<GatewayProcess> StartAsync(string config, IReadOnlyDictionary<string, string>? environment = null)
+    public static async Task<GatewayProcess> StartAsync(
+        string config, IReadOnlyDictionary<string, string>? environment = null, string? program = null)
     {
-        var gateway = new GatewayProcess(environment);
+        var gateway = new GatewayProcess(environment, program ?? Product);
         await File.WriteAllTextAsync(gateway.ConfigFile, config);
         try
         {
@@ -57,7 +62,7 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     public static async Task<(int ExitCode, string StandardOutput, string StandardError)> RunToEndAsync(params string[] arguments)
     {
         using var deadline = new CancellationTokenSource(Bounds.Wait);
-        var process = ChildProcesses.Start(StartInfo(arguments, AppContext.BaseDirectory));
+        var process = ChildProcesses.Start(StartInfo(Product, arguments, AppContext.BaseDirectory));
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(deadline.Token), process.StandardError.ReadToEndAsync(deadline.Token));
         try
         {
@@ -73,7 +78,7 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     /// <summary>After <see cref="KillAsync"/> or <see cref="TerminateAsync"/>: the same configuration, environment and directory.</summary>
     public async Task StartAgainAsync()
     {
-        var info = StartInfo(["run", "--config", ConfigFile, "--urls", "http://127.0.0.1:0"], WorkingDirectory);
+        var info = StartInfo(_program, ["run", "--config", ConfigFile, "--urls", "http://127.0.0.1:0"], WorkingDirectory);
         info.Environment["Admin__Urls"] = "http://127.0.0.1:0";
         foreach (var (name, value) in _environment)
         {
@@ -128,8 +133,8 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     [GeneratedRegex(@"\b(Health|Listening) on (http://127\.0\.0\.1:\d+)")]
     private static partial Regex AddressLine { get; }
 
-    private static ProcessStartInfo StartInfo(string[] arguments, string directory) =>
-        new("dotnet", [Path.Combine(AppContext.BaseDirectory, "Gateway.dll"), .. arguments])
+    private static ProcessStartInfo StartInfo(string program, string[] arguments, string directory) =>
+        new("dotnet", [program, .. arguments])
         {
             WorkingDirectory = directory,
             RedirectStandardOutput = true,

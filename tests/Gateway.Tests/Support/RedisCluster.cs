@@ -5,22 +5,48 @@ using Xunit;
 namespace Gateway.Tests.Support;
 
 /// <summary>
-/// Three masters in cluster mode, so that a script that touches keys of two slots fails in a test and not in production.
-/// As a fixture it stays asleep where <see cref="RedisFactAttribute"/> with <c>ownServer</c> skips its tests.
+/// Three masters in cluster mode, so that a script that touches keys of two slots fails in a test and not in production; each
+/// with a replica if the test wants a failover. As a fixture it stays asleep where <see cref="RedisFactAttribute"/> with <c>ownServer</c> skips its tests.
 /// </summary>
 public sealed class RedisCluster : IAsyncLifetime, IAsyncDisposable
 {
-    /// <summary>The masters; stop or pause one to take away its third of the slots.</summary>
-    public IReadOnlyList<RedisProcess> Nodes { get; } = [NewNode(), NewNode(), NewNode()];
+    private const int Masters = 3;
+    private readonly int _replicasPerMaster;
 
-    /// <summary>The three endpoints, separated by commas.</summary>
-    public string Configuration => string.Join(',', Nodes.Select(node => node.Endpoint));
+    /// <summary>Without replicas.</summary>
+    public RedisCluster()
+        : this(replicasPerMaster: 0)
+    {
+    }
 
-    /// <summary>Returns when every master has seen the whole cluster.</summary>
+    private RedisCluster(int replicasPerMaster, params string[] settings)
+    {
+        _replicasPerMaster = replicasPerMaster;
+        Nodes = [.. Enumerable.Range(0, Masters).Select(_ => NewNode(settings))];
+        Replicas = [.. Enumerable.Range(0, Masters * replicasPerMaster).Select(_ => NewNode(settings))];
+    }
+
+    /// <summary>The masters, as the cluster was formed; stop or pause one to take away its third of the slots.</summary>
+    public IReadOnlyList<RedisProcess> Nodes { get; }
+
+    /// <summary>The replicas, as the cluster was formed; <see cref="ReplicaOfAsync"/> tells whose.</summary>
+    public IReadOnlyList<RedisProcess> Replicas { get; }
+
+    /// <summary>The endpoints of all nodes, separated by commas.</summary>
+    public string Configuration => string.Join(',', All.Select(node => node.Endpoint));
+
+    private IEnumerable<RedisProcess> All => Nodes.Concat(Replicas);
+
+    /// <summary>One replica for each master, which takes over about three seconds after its master died.</summary>
+    /// <param name="settings">More of redis-server's command line, for every node.</param>
+    public static RedisCluster WithReplicas(params string[] settings) => new(replicasPerMaster: 1, settings);
+
+    /// <summary>Returns when every node has seen the whole cluster, and the replicas follow their masters.</summary>
     public async Task StartAsync()
     {
-        await Task.WhenAll(Nodes.Select(node => node.StartAsync()));
-        string[] create = ["--cluster", "create", .. Nodes.Select(node => node.Endpoint), "--cluster-replicas", "0", "--cluster-yes"];
+        await Task.WhenAll(All.Select(node => node.StartAsync()));
+        var replicas = _replicasPerMaster.ToString(CultureInfo.InvariantCulture);
+        string[] create = ["--cluster", "create", .. All.Select(node => node.Endpoint), "--cluster-replicas", replicas, "--cluster-yes"];
         var info = new ProcessStartInfo("redis-cli", create) { RedirectStandardOutput = true, RedirectStandardError = true };
         using var cli = Process.Start(info)!;
         var (output, errors) = (cli.StandardOutput.ReadToEndAsync(), cli.StandardError.ReadToEndAsync());
@@ -30,14 +56,23 @@ public sealed class RedisCluster : IAsyncLifetime, IAsyncDisposable
             throw new InvalidOperationException($"The cluster could not be formed:\n{await output}{await errors}");
         }
 
-        await Task.WhenAll(Nodes.Select(WaitUntilCompleteAsync));
+        await Task.WhenAll(All.Select(node => Eventually.TrueAsync(() => SeesTheClusterAsync(node), $"{node.Endpoint} sees the cluster complete")));
+        await Task.WhenAll(Replicas.Select(node => Eventually.TrueAsync(() => FollowsAsync(node), $"{node.Endpoint} follows its master")));
+    }
+
+    /// <summary>The replica of a master that is up.</summary>
+    public async Task<RedisProcess> ReplicaOfAsync(RedisProcess master)
+    {
+        var replication = await master.CommandAsync("INFO", "replication");
+        return Replicas.Single(replica => replication.Contains(
+            string.Create(CultureInfo.InvariantCulture, $"port={replica.Port},"), StringComparison.Ordinal));
     }
 
     public Task FlushAllAsync() => Task.WhenAll(Nodes.Select(node => node.CommandAsync("FLUSHALL")));
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var node in Nodes)
+        foreach (var node in All)
         {
             await node.DisposeAsync();
         }
@@ -48,28 +83,19 @@ public sealed class RedisCluster : IAsyncLifetime, IAsyncDisposable
     Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
 
     // The bus gets a port of its own choosing: the customary "port + 10000" may be taken.
-    private static RedisProcess NewNode() => new(
+    private static RedisProcess NewNode(string[] settings) => new([
         "--cluster-enabled", "yes",
         "--cluster-port", LoopbackPorts.Reserve().ToString(CultureInfo.InvariantCulture),
-        "--cluster-node-timeout", "2000");
+        "--cluster-node-timeout", "2000",
+        "--repl-diskless-sync-delay", "0",
+        .. settings]);
 
-    private static async Task WaitUntilCompleteAsync(RedisProcess node)
+    private static async Task<bool> SeesTheClusterAsync(RedisProcess node)
     {
-        var started = Stopwatch.StartNew();
-        while (true)
-        {
-            var state = await node.CommandAsync("CLUSTER", "INFO");
-            if (state.Contains("cluster_state:ok", StringComparison.Ordinal) && state.Contains("cluster_size:3", StringComparison.Ordinal))
-            {
-                return;
-            }
-
-            if (started.Elapsed > Bounds.Wait)
-            {
-                throw new TimeoutException($"{node.Endpoint} never saw the cluster complete:\n{state}");
-            }
-
-            await Task.Delay(TimeSpan.FromMilliseconds(20));
-        }
+        var state = await node.CommandAsync("CLUSTER", "INFO");
+        return state.Contains("cluster_state:ok", StringComparison.Ordinal) && state.Contains("cluster_size:3", StringComparison.Ordinal);
     }
+
+    private static async Task<bool> FollowsAsync(RedisProcess node) =>
+        (await node.CommandAsync("INFO", "replication")).Contains("master_link_status:up", StringComparison.Ordinal);
 }

@@ -10,6 +10,7 @@ namespace Gateway.Tests.Support;
 public sealed class RedisProcess(params string[] settings) : IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("gateway-redis-");
+    private string[] _settings = settings;
     private Process? _process;
 
     public int Port { get; } = LoopbackPorts.Reserve();
@@ -18,6 +19,9 @@ public sealed class RedisProcess(params string[] settings) : IAsyncDisposable
 
     private string LogFile => Path.Combine(_directory.FullName, "redis.log");
 
+    /// <summary>More of the command line, for the next start; what depends on <see cref="Port"/>.</summary>
+    public void Configure(params string[] more) => _settings = [.. _settings, .. more];
+
     /// <summary>Returns when the server answers PING.</summary>
     /// <exception cref="InvalidOperationException">It did not; the message ends with the server's log.</exception>
     public async Task StartAsync()
@@ -25,7 +29,7 @@ public sealed class RedisProcess(params string[] settings) : IAsyncDisposable
         string[] arguments =
         [
             "--port", Port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", _directory.FullName,
-            "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--logfile", LogFile, .. settings,
+            "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--logfile", LogFile, .. _settings,
         ];
         _process = ChildProcesses.Start(new ProcessStartInfo(RedisInstallation.RequireServer(), arguments));
         var started = Stopwatch.StartNew();

@@ -33,11 +33,14 @@ internal sealed class RedisJournal(TimeProvider time)
         }
     }
 
-    /// <summary>The last write of each claim. An end is final: a renewal that was acknowledged after it does not undo it.</summary>
+    /// <summary>
+    /// The last write of each claim, unless its retention is over, when its key may be another's. An end is final: a renewal that was
+    /// acknowledged after it does not undo it.
+    /// </summary>
     public IReadOnlyList<Entry> Last()
     {
         var last = new Dictionary<ClaimToken, Entry>();
-        foreach (var entry in _entries.Where(entry => time.GetElapsedTime(entry.At) <= MaxAge))
+        foreach (var entry in _entries.Where(IsStillTrue))
         {
             if (entry.End is not null || !last.TryGetValue(entry.Claim.Token, out var earlier) || earlier.End is null)
             {
@@ -46,5 +49,11 @@ internal sealed class RedisJournal(TimeProvider time)
         }
 
         return [.. last.Values];
+    }
+
+    private bool IsStillTrue(Entry entry)
+    {
+        var age = time.GetElapsedTime(entry.At);
+        return age <= MaxAge && age <= entry.Claim.Retention;
     }
 }

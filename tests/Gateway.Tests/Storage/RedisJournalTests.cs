@@ -1,0 +1,36 @@
+using Gateway.Storage;
+using Gateway.Storage.Redis;
+using Xunit;
+
+namespace Gateway.Tests.Storage;
+
+public sealed class RedisJournalTests
+{
+    private readonly Clock _clock = new();
+
+    /// <summary>What a restarted server is given must not bring back a key that is free, nor fight with who has it now.</summary>
+    [Theory]
+    [InlineData(5, 4, true)]
+    [InlineData(5, 6, false)]
+    [InlineData(3600, 59, true)]
+    [InlineData(3600, 61, false)]
+    public void AWrite_IsPutBack_WhileItIsYoungAndItsRetentionLasts(int retentionSeconds, int ageSeconds, bool isPutBack)
+    {
+        var journal = new RedisJournal(_clock);
+        var claim = new ClaimRequest(default, ClaimToken.Create(), default, TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(retentionSeconds));
+        journal.Add(claim, ClaimEnd.Settle);
+
+        _clock.Now = TimeSpan.FromSeconds(ageSeconds);
+
+        Assert.Equal(isPutBack, journal.Last().Count == 1);
+    }
+
+    private sealed class Clock : TimeProvider
+    {
+        public TimeSpan Now { get; set; }
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => Now.Ticks;
+    }
+}
