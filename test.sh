@@ -33,6 +33,7 @@ need() {
 }
 
 if [[ -z "${REDIS_URL:-}" ]]; then need redis-server redis-server; fi
+need faketime faketime
 
 results="$(mktemp -d)"
 trap 'rm -rf "$results"' EXIT

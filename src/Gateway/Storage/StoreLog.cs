@@ -12,7 +12,7 @@ internal static partial class StoreLog
     [LoggerMessage(2002, LogLevel.Warning, "The link to {Store} gave no sign of life; it is replaced.")]
     public static partial void LinkReplaced(ILogger logger, string store);
 
-    [LoggerMessage(2003, LogLevel.Error, "{Store} was replaced, restarted or emptied: acknowledged writes may be lost. Own writes of the last minute are put back before new claims are taken.")]
+    [LoggerMessage(2003, LogLevel.Error, "{Store} was emptied, or was restarted or replaced without its last writes: acknowledged writes are lost. Own writes of the last minute are put back before new claims are taken.")]
     public static partial void StoreReset(ILogger logger, string store);
 
     [LoggerMessage(2004, LogLevel.Warning, "{Store}: {Finding}.")]
@@ -26,6 +26,9 @@ internal static partial class StoreLog
 
     [LoggerMessage(2007, LogLevel.Error, "{Store} answered with another request's reply; the link is replaced.")]
     public static partial void Desynchronised(ILogger logger, string store);
+
+    [LoggerMessage(2008, LogLevel.Warning, "{Store} was restarted or replaced. No own write of the last minute is missing; those of gateways that ended may be.")]
+    public static partial void StoreRestarted(ILogger logger, string store);
 
     [LoggerMessage(2010, LogLevel.Error, "The store lost the claim {Record}; its owner put it back. If another request with this key came in between, it ran twice.")]
     public static partial void ClaimRecreated(ILogger logger, string record);

@@ -47,15 +47,7 @@ public sealed class RedisCluster : IAsyncLifetime, IAsyncDisposable
         await Task.WhenAll(All.Select(node => node.StartAsync()));
         var replicas = _replicasPerMaster.ToString(CultureInfo.InvariantCulture);
         string[] create = ["--cluster", "create", .. All.Select(node => node.Endpoint), "--cluster-replicas", replicas, "--cluster-yes"];
-        var info = new ProcessStartInfo("redis-cli", create) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using var cli = Process.Start(info)!;
-        var (output, errors) = (cli.StandardOutput.ReadToEndAsync(), cli.StandardError.ReadToEndAsync());
-        await cli.WaitForExitAsync();
-        if (cli.ExitCode != 0)
-        {
-            throw new InvalidOperationException($"The cluster could not be formed:\n{await output}{await errors}");
-        }
-
+        await RunClientAsync(create);
         await Task.WhenAll(All.Select(node => Eventually.TrueAsync(() => SeesTheClusterAsync(node), $"{node.Endpoint} sees the cluster complete")));
         await Task.WhenAll(Replicas.Select(node => Eventually.TrueAsync(() => FollowsAsync(node), $"{node.Endpoint} follows its master")));
     }
@@ -67,6 +59,16 @@ public sealed class RedisCluster : IAsyncLifetime, IAsyncDisposable
         return Replicas.Single(replica => replication.Contains(
             string.Create(CultureInfo.InvariantCulture, $"port={replica.Port},"), StringComparison.Ordinal));
     }
+
+    /// <summary>Moves slots with their records from one master to another, as an operator does while the cluster is used.</summary>
+    public async Task ReshardAsync(RedisProcess from, RedisProcess to, int slots) => await RunClientAsync(
+    [
+        "--cluster", "reshard", Nodes[0].Endpoint,
+        "--cluster-from", await from.CommandAsync("CLUSTER", "MYID"),
+        "--cluster-to", await to.CommandAsync("CLUSTER", "MYID"),
+        "--cluster-slots", slots.ToString(CultureInfo.InvariantCulture),
+        "--cluster-yes",
+    ]);
 
     public Task FlushAllAsync() => Task.WhenAll(Nodes.Select(node => node.CommandAsync("FLUSHALL")));
 
@@ -89,6 +91,18 @@ public sealed class RedisCluster : IAsyncLifetime, IAsyncDisposable
         "--cluster-node-timeout", "2000",
         "--repl-diskless-sync-delay", "0",
         .. settings]);
+
+    private static async Task RunClientAsync(string[] arguments)
+    {
+        var info = new ProcessStartInfo("redis-cli", arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using var client = Process.Start(info)!;
+        var (output, errors) = (client.StandardOutput.ReadToEndAsync(), client.StandardError.ReadToEndAsync());
+        await client.WaitForExitAsync();
+        if (client.ExitCode != 0)
+        {
+            throw new InvalidOperationException($"redis-cli {string.Join(' ', arguments)} failed:\n{await output}{await errors}");
+        }
+    }
 
     private static async Task<bool> SeesTheClusterAsync(RedisProcess node)
     {

@@ -17,10 +17,10 @@ internal static class RedisInstallation
             ? url.Replace("redis://", "", StringComparison.Ordinal).TrimEnd('/')
             : null;
 
-    private static string? ServerPath { get; } = FindOnPath("redis-server");
-
-    private static bool IsContinuousIntegration { get; } =
+    public static bool IsContinuousIntegration { get; } =
         string.Equals(Environment.GetEnvironmentVariable("CI"), "true", StringComparison.OrdinalIgnoreCase);
+
+    private static string? ServerPath { get; } = FindOnPath("redis-server");
 
     /// <summary>Null when the test runs.</summary>
     /// <param name="ownServer">The test stops its server or needs several, so that the one of REDIS_URL will not do.</param>

@@ -17,6 +17,12 @@ public sealed class RedisProcess(params string[] settings) : IAsyncDisposable
 
     public string Endpoint => string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{Port}");
 
+    /// <summary>What it keeps on disk, if the settings say so; deleted with it.</summary>
+    public string DataDirectory => _directory.FullName;
+
+    /// <summary>More of the process's environment.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
     private string LogFile => Path.Combine(_directory.FullName, "redis.log");
 
     /// <summary>More of the command line, for the next start; what depends on <see cref="Port"/>.</summary>
@@ -31,7 +37,13 @@ public sealed class RedisProcess(params string[] settings) : IAsyncDisposable
             "--port", Port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", _directory.FullName,
             "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--logfile", LogFile, .. _settings,
         ];
-        _process = ChildProcesses.Start(new ProcessStartInfo(RedisInstallation.RequireServer(), arguments));
+        var info = new ProcessStartInfo(RedisInstallation.RequireServer(), arguments);
+        foreach (var (name, value) in Environment)
+        {
+            info.Environment[name] = value;
+        }
+
+        _process = ChildProcesses.Start(info);
         var started = Stopwatch.StartNew();
         while (!await AnswersPingAsync())
         {
@@ -66,7 +78,7 @@ public sealed class RedisProcess(params string[] settings) : IAsyncDisposable
     public async Task<string> CommandAsync(params string[] command)
     {
         using var deadline = new CancellationTokenSource(Bounds.Wait);
-        return await RespConnection.CallAsync("127.0.0.1", Port, command, deadline.Token);
+        return await RespConnection.CallAsync("127.0.0.1", Port, password: null, command, deadline.Token);
     }
 
     public async ValueTask DisposeAsync()

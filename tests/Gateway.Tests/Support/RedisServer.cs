@@ -26,6 +26,12 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
     /// <summary><c>host:port</c>.</summary>
     public string Configuration => _external ?? _process!.Endpoint;
 
+    /// <summary>What an own server keeps on disk, if its settings say so.</summary>
+    public string Directory => Process.DataDirectory;
+
+    /// <summary>For <see cref="CommandAsync"/>, once the test has set one.</summary>
+    public string? Password { get; set; }
+
     private RedisProcess Process =>
         _process ?? throw new InvalidOperationException("The server of REDIS_URL is not ours to stop; use RedisServer.StartOwnAsync.");
 
@@ -34,20 +40,10 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
     /// <c>[RedisFact(ownServer: true)]</c>.
     /// </summary>
     /// <param name="settings">More of redis-server's command line, such as <c>"--maxmemory", "2mb"</c>.</param>
-    public static async Task<RedisServer> StartOwnAsync(params string[] settings)
-    {
-        var server = new RedisServer(new RedisProcess(settings));
-        try
-        {
-            await server.StartAsync();
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
-        }
-    }
+    public static Task<RedisServer> StartOwnAsync(params string[] settings) => StartOwnAsync(new RedisProcess(settings));
+
+    /// <summary>As <see cref="StartOwnAsync(string[])"/>, living by a clock that the test moves.</summary>
+    internal static Task<RedisServer> StartOwnAsync(FakeClock clock) => StartOwnAsync(new RedisProcess { Environment = clock.Environment });
 
     public Task StartAsync() => Process.StartAsync();
 
@@ -67,7 +63,7 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
     {
         var parts = Configuration.Split(':');
         using var deadline = new CancellationTokenSource(Bounds.Wait);
-        return await RespConnection.CallAsync(parts[0], int.Parse(parts[1], CultureInfo.InvariantCulture), command, deadline.Token);
+        return await RespConnection.CallAsync(parts[0], int.Parse(parts[1], CultureInfo.InvariantCulture), Password, command, deadline.Token);
     }
 
     public ValueTask DisposeAsync() => _process?.DisposeAsync() ?? ValueTask.CompletedTask;
@@ -76,4 +72,19 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
         _process is not null && RedisInstallation.IsUsable(ownServer: false) ? _process.StartAsync() : Task.CompletedTask;
 
     Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
+
+    private static async Task<RedisServer> StartOwnAsync(RedisProcess process)
+    {
+        var server = new RedisServer(process);
+        try
+        {
+            await server.StartAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
 }

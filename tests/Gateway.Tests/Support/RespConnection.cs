@@ -14,15 +14,44 @@ internal static class RespConnection
     /// Sends one command over a connection of its own. Arrays come back as one line per element, a missing value as
     /// <c>(nil)</c>, as redis-cli shows them.
     /// </summary>
+    /// <param name="host">Where.</param>
+    /// <param name="port">Where.</param>
+    /// <param name="password">Sent first; null sends none.</param>
+    /// <param name="command">The command and its arguments.</param>
+    /// <param name="cancellation">A deadline.</param>
     /// <exception cref="InvalidOperationException">The server answered with an error.</exception>
-    public static async Task<string> CallAsync(string host, int port, string[] command, CancellationToken cancellation)
+    public static async Task<string> CallAsync(string host, int port, string? password, string[] command, CancellationToken cancellation)
     {
         using var client = new TcpClient(AddressFamily.InterNetwork);
         await client.ConnectAsync(host, port, cancellation);
         var stream = client.GetStream();
-        await stream.WriteAsync(Encoding.Latin1.GetBytes(Format(command)), cancellation);
         using var reader = new StreamReader(stream, Encoding.Latin1, detectEncodingFromByteOrderMarks: false);
+        if (password is not null)
+        {
+            await stream.WriteAsync(Encoding.Latin1.GetBytes(Format(["AUTH", password])), cancellation);
+            await ReadReplyAsync(reader, cancellation);
+        }
+
+        await stream.WriteAsync(Encoding.Latin1.GetBytes(Format(command)), cancellation);
         return await ReadReplyAsync(reader, cancellation);
+    }
+
+    /// <summary>Appends one whole reply as it came over the wire.</summary>
+    /// <exception cref="IOException">The connection ended.</exception>
+    public static async Task ReadRawReplyAsync(StreamReader reader, StringBuilder raw, CancellationToken cancellation)
+    {
+        var line = await reader.ReadLineAsync(cancellation) ?? throw new EndOfStreamException("Redis closed the connection.");
+        raw.Append(line).Append("\r\n");
+        var length = line[0] is '$' or '*' ? int.Parse(line[1..], CultureInfo.InvariantCulture) : -1;
+        if (line[0] == '$' && length >= 0)
+        {
+            raw.Append(await ReadBulkAsync(reader, length, cancellation)).Append("\r\n");
+        }
+
+        for (var i = 0; line[0] == '*' && i < length; i++)
+        {
+            await ReadRawReplyAsync(reader, raw, cancellation);
+        }
     }
 
     private static string Format(string[] command) =>

@@ -12,16 +12,14 @@ public sealed class TcpProxy : IAsyncDisposable
 {
     private readonly int _port = LoopbackPorts.Reserve();
     private readonly ConcurrentDictionary<ProxiedConnection, bool> _open = new();
-    private readonly string _host;
-    private readonly int _targetPort;
+    private volatile string _target;
     private volatile SyncPoint _toServer = Passing();
     private volatile SyncPoint _toClient = Passing();
     private Socket? _listener;
 
     private TcpProxy(string target)
     {
-        var parts = target.Split(':');
-        (_host, _targetPort) = (parts[0], int.Parse(parts[1], CultureInfo.InvariantCulture));
+        _target = target;
         Listen();
     }
 
@@ -51,6 +49,17 @@ public sealed class TcpProxy : IAsyncDisposable
         {
             connection.Reset();
         }
+    }
+
+    /// <summary>
+    /// From now on the same address leads elsewhere, as when a virtual address or a name moves to a promoted replica: open connections
+    /// are closed.
+    /// </summary>
+    /// <param name="target"><c>host:port</c>.</param>
+    public void Retarget(string target)
+    {
+        _target = target;
+        Cut();
     }
 
     /// <summary>New connections are refused until <see cref="Heal"/>; open ones live on unless <see cref="Cut"/>.</summary>
@@ -115,7 +124,8 @@ public sealed class TcpProxy : IAsyncDisposable
         using var connection = new ProxiedConnection(client, PassAsync);
         _open[connection] = true;
         await _toServer.Released;
-        await connection.RunAsync(_host, _targetPort);
+        var parts = _target.Split(':');
+        await connection.RunAsync(parts[0], int.Parse(parts[1], CultureInfo.InvariantCulture));
         _open.Remove(connection, out _);
     }
 

@@ -9,8 +9,8 @@ namespace Gateway.Storage.Redis;
 /// <item>It asks for a sign of life every second: the client believes a black-holed link to be connected for ever, so two missed
 /// answers replace the multiplexer.</item>
 /// <item>Any lost connection may mean another server, or the same one without its last writes. No claim is sent until the masters'
-/// run ids and a marker are seen to be the known ones. Others raise an alarm and a quarantine, in which every gateway puts its own
-/// last writes back before anyone claims again. A reset that was seen is not forgotten until all of that is done.</item>
+/// run ids and a marker are seen to be the known ones. Others mean a quarantine, in which every gateway puts its own last writes back
+/// before anyone claims again, and an alarm if any were missing. A reset that was seen is not forgotten until all of that is done.</item>
 /// </list>
 /// </summary>
 internal sealed class RedisConnection : IAsyncDisposable
@@ -24,7 +24,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     private readonly StoreSettings _settings;
     private readonly string _description;
-    private readonly Func<Task> _putBack;
+    private readonly Func<Task<int>> _putBack;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
@@ -38,15 +38,16 @@ internal sealed class RedisConnection : IAsyncDisposable
     private bool _isReplaced;
     private bool _isReset;
     private bool _isDown;
+    private string? _refusal;
 
     /// <param name="settings">How to connect.</param>
     /// <param name="description">For the log.</param>
     /// <param name="scripts">Loaded into every server that is met.</param>
-    /// <param name="putBack">Writes the journal back; called when the server lost writes, before claims are sent again.</param>
+    /// <param name="putBack">Writes the journal back, when the server may have lost it and before claims are sent again; returns what was missing.</param>
     /// <param name="time">Local time.</param>
     /// <param name="logger">For the log.</param>
     public RedisConnection(
-        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, Func<Task> putBack, TimeProvider time, ILogger logger)
+        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, Func<Task<int>> putBack, TimeProvider time, ILogger logger)
     {
         _settings = settings;
         _description = description;
@@ -162,7 +163,7 @@ internal sealed class RedisConnection : IAsyncDisposable
                     // Whatever the client throws, the watch goes on. A refusal by the server is an answer: the link is good.
                     misses = e is RedisServerException ? 0 : misses + 1;
                     _obstacle = RedisErrors.Describe(e);
-                    ReportDown();
+                    ReportDown(RedisErrors.Refusal(e));
                     Volatile.Write(ref _verified, -1);
                 }
 
@@ -186,11 +187,13 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
     }
 
-    private void ReportDown()
+    /// <summary>Once for an outage, and again when the server tells why: the first sign is often only a closed connection.</summary>
+    private void ReportDown(string? refusal)
     {
-        if (!_isDown)
+        if (!_isDown || (refusal is not null && refusal != _refusal))
         {
             _isDown = true;
+            _refusal = refusal;
             StoreLog.Failing(_logger, _description, _obstacle);
         }
     }
@@ -200,6 +203,7 @@ internal sealed class RedisConnection : IAsyncDisposable
         if (_isDown)
         {
             _isDown = false;
+            _refusal = null;
             StoreLog.Recovered(_logger, _description);
         }
     }
@@ -213,16 +217,7 @@ internal sealed class RedisConnection : IAsyncDisposable
         {
             Volatile.Write(ref _verified, -1);
             _obstacle = "the server was replaced or emptied; in quarantine";
-            if (!_isReset)
-            {
-                _isReset = true;
-                StoreLog.StoreReset(_logger, _description);
-            }
-
-            await _putBack();
-            await Task.Delay(Quarantine, _time, _stop.Token);
-            await _putBack();
-            _isReset = false;
+            await PutBackAsync();
         }
         else if (_check.NewcomersWait(Quarantine) is var wait && wait > TimeSpan.Zero)
         {
@@ -235,6 +230,30 @@ internal sealed class RedisConnection : IAsyncDisposable
         _check.Confirm();
         _obstacle = "the connection was lost; the server is being checked";
         Volatile.Write(ref _verified, doubts);
+    }
+
+    /// <summary>Twice: before, and after everybody else had the time to notice. An alarm only where something is seen to be missing.</summary>
+    private async Task PutBackAsync()
+    {
+        ReportReset(_check.LostMarker);
+        ReportReset(await _putBack() > 0);
+        await Task.Delay(Quarantine, _time, _stop.Token);
+        ReportReset(await _putBack() > 0);
+        if (!_isReset)
+        {
+            StoreLog.StoreRestarted(_logger, _description);
+        }
+
+        _isReset = false;
+    }
+
+    private void ReportReset(bool isMissingWrites)
+    {
+        if (isMissingWrites && !_isReset)
+        {
+            _isReset = true;
+            StoreLog.StoreReset(_logger, _description);
+        }
     }
 
     private async Task<ConnectionMultiplexer> ConnectAsync()

@@ -1,3 +1,5 @@
+using StackExchange.Redis;
+
 namespace Gateway.Storage.Redis;
 
 /// <summary>Puts the server's error codes into words for the log. None of them executed anything, and none ever means "absent".</summary>
@@ -20,14 +22,28 @@ internal static class RedisErrors
         ("WRONGTYPE", "something else is stored under this key"),
     ];
 
+    /// <summary>The reason that the server gave, to the call or already to the connection; null when it said nothing.</summary>
+    public static string? Refusal(Exception e)
+    {
+        for (var cause = e; cause is not null; cause = cause.InnerException)
+        {
+            foreach (var (code, meaning) in Known)
+            {
+                if (HasCode(cause, code) || IsConnectionRefused(cause, code))
+                {
+                    return $"{code}, {meaning}";
+                }
+            }
+        }
+
+        return null;
+    }
+
     public static string Describe(Exception e)
     {
-        foreach (var (code, meaning) in Known)
+        if (Refusal(e) is { } refusal)
         {
-            if (HasCode(e, code))
-            {
-                return $"{code}, {meaning}";
-            }
+            return refusal;
         }
 
         if (e.Message.Contains("serving hashslot", StringComparison.Ordinal))
@@ -43,4 +59,9 @@ internal static class RedisErrors
     public static bool HasCode(Exception e, string code) =>
         e.Message.StartsWith($"{code} ", StringComparison.Ordinal) || e.Message.Contains($" -{code} ", StringComparison.Ordinal)
             || e.Message.StartsWith($"{code}:", StringComparison.Ordinal);
+
+    /// <summary>What the client makes of an error while it connects.</summary>
+    private static bool IsConnectionRefused(Exception e, string code) =>
+        e.Message.StartsWith($"Error: {code} ", StringComparison.Ordinal)
+            || (code == "LOADING" && e is RedisConnectionException { FailureType: ConnectionFailureType.Loading });
 }

@@ -23,12 +23,16 @@ internal sealed class RedisServerCheck(
     private string? _seenEpoch;
     private bool _isComplete;
     private bool _lostWrites;
+    private bool _lostMarker;
 
     /// <summary>The servers' time.</summary>
     public StoreClock Clock { get; } = new(time);
 
     /// <summary>The shared secret of record ids, once it was read.</summary>
     public byte[]? Secret => _secret;
+
+    /// <summary>Whether the server is known to have lost everything since the last <see cref="Confirm"/>, and not only to have started anew.</summary>
+    public bool LostMarker => _lostMarker;
 
     /// <summary>Whether writes may have been lost since the last <see cref="Confirm"/>.</summary>
     /// <param name="multiplexer">The connection.</param>
@@ -50,7 +54,7 @@ internal sealed class RedisServerCheck(
         }
 
         await LookAtMarkerAsync(database);
-        return _lostWrites;
+        return _lostWrites || _lostMarker;
     }
 
     /// <summary>
@@ -64,7 +68,8 @@ internal sealed class RedisServerCheck(
             return TimeSpan.Zero;
         }
 
-        var age = TimeSpan.FromMilliseconds(Clock.Now - setAt);
+        // A clock that was set back since then must not make the wait any longer.
+        var age = TimeSpan.FromMilliseconds(Math.Max(0, Clock.Now - setAt));
         return age < quarantine ? quarantine - age : TimeSpan.Zero;
     }
 
@@ -73,6 +78,7 @@ internal sealed class RedisServerCheck(
     {
         _epoch = _seenEpoch;
         _lostWrites = false;
+        _lostMarker = false;
         _isComplete = true;
     }
 
@@ -172,7 +178,7 @@ internal sealed class RedisServerCheck(
     private async Task LookAtMarkerAsync(IDatabase database)
     {
         var epoch = (string?)await WithinAsync(database.StringGetAsync(_epochKey, CommandFlags.DemandMaster));
-        _lostWrites |= _epoch is not null && epoch != _epoch;
+        _lostMarker |= _epoch is not null && epoch != _epoch;
         if (epoch is null)
         {
             var mine = string.Create(CultureInfo.InvariantCulture, $"{Clock.Now}-{Guid.NewGuid():n}");

@@ -156,7 +156,8 @@ internal sealed class RedisStore : IIdempotencyStore
     }
 
     /// <summary>Writes the journal to a server that may have lost it. Every write compares tokens, so that repeating one is harmless.</summary>
-    private async Task PutBackAsync()
+    /// <returns>How many were missing.</returns>
+    private async Task<int> PutBackAsync()
     {
         var putBack = 0;
         foreach (var batch in _journal.Last().Chunk(PutBackBatch))
@@ -175,6 +176,8 @@ internal sealed class RedisStore : IIdempotencyStore
         {
             StoreLog.PutBack(_logger, Description, putBack);
         }
+
+        return putBack;
     }
 
     private async ValueTask<WriteResult> WriteAsync(RedisScript script, ClaimRequest claim, RedisValue[] arguments, CancellationToken cancellationToken) =>

@@ -62,4 +62,17 @@ public sealed class ProcessTests
         Assert.Equal(["MOVED", "MOVED", "OK"], replies.Order(StringComparer.Ordinal));
         Assert.Equal(3, cluster.Configuration.Split(',').Length);
     }
+
+    [RedisFact(ownServer: true)]
+    public async Task Cluster_WithReplicas_PutsOneInThePlaceOfALostMaster()
+    {
+        await using var cluster = RedisCluster.WithReplicas();
+        await cluster.StartAsync();
+        var replica = await cluster.ReplicaOfAsync(cluster.Nodes[0]);
+
+        await cluster.Nodes[0].StopAsync();
+
+        await Eventually.TrueAsync(
+            async () => (await replica.CommandAsync("INFO", "replication")).Contains("role:master", StringComparison.Ordinal), "promoted");
+    }
 }

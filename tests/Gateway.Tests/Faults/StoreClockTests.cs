@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using System.Globalization;
+using Gateway.Tests.EndToEnd;
+using Gateway.Tests.Support;
+using Xunit;
+
+namespace Gateway.Tests.Faults;
+
+/// <summary>Somebody sets the clock of Redis's machine, or a gateway's, by an hour. A lease may end early or late; nothing runs twice.</summary>
+public sealed class StoreClockTests : StoreFaults
+{
+    /// <summary>The shortest, so that it ends within the test unless it is renewed.</summary>
+    private const string Brief = "/brief";
+
+    [FakeClockTheory]
+    [InlineData(1, "outcome-uncertain")]
+    [InlineData(-1, "in-progress")]
+    public async Task AStoreWhoseClockJumps_RunsNothingTwice_AndServesOn(int hours, string told)
+    {
+        using var clock = new FakeClock();
+        await using var redis = await RedisServer.StartOwnAsync(clock);
+        await using var owner = await StartConnectedGatewayAsync(redis.Configuration);
+        await using var neighbour = await StartConnectedGatewayAsync(redis.Configuration);
+        var recordedKey = EmbeddedGateway.NewKey();
+        var recorded = await PostAsync(owner, recordedKey);
+        using var held = Backend.Hold();
+        var running = PostAsync(owner, Key);
+        await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
+
+        clock.Jump(TimeSpan.FromHours(hours));
+        await WaitForJumpAsync(async () => DateTimeOffset.FromUnixTimeSeconds(
+            long.Parse((await redis.CommandAsync("TIME")).Split('\n')[0], CultureInfo.InvariantCulture)), hours);
+        var meanwhile = await PostAsync(neighbour, Key);
+        held.Release();
+        var first = await running;
+
+        await AssertReplayedAsync(first, neighbour, Key);
+        Assert.Equal((409, told), (meanwhile.Status, meanwhile.ProblemType));
+        Assert.Equal((201, null), (first.Status, first.Header("Idempotency-Status")));
+        await AssertReplayedAsync(recorded, neighbour, recordedKey);
+        await AssertRecoversAsync(neighbour, EmbeddedGateway.NewKey());
+        await using var newcomer = await StartConnectedGatewayAsync(redis.Configuration);
+        await AssertReplayedAsync(first, newcomer, Key);
+        AssertNotLogged(Alarm, owner, neighbour);
+    }
+
+    [FakeClockTheory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public async Task AGatewayWhoseClockJumps_KeepsItsLease(int hours)
+    {
+        using var clock = new FakeClock();
+        await using var redis = await RedisServer.StartOwnAsync();
+        await using var owner = await StartConnectedGatewayAsync(redis.Configuration, clock.Environment);
+        await using var neighbour = await StartConnectedGatewayAsync(redis.Configuration);
+        using var held = Backend.Hold();
+        var running = PostAsync(owner, Key, Brief);
+        await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
+
+        clock.Jump(TimeSpan.FromHours(hours));
+        await WaitForJumpAsync(
+            async () => DateTimeOffset.Parse((await PostAsync(owner, Key, Brief)).Header("Date")!, CultureInfo.InvariantCulture), hours);
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < 2 * BriefLease;)
+        {
+            Expect.InProgress(await PostAsync(neighbour, Key, Brief));
+            await Task.Delay(TimeSpan.FromMilliseconds(100));
+        }
+
+        held.Release();
+        var first = await running;
+
+        Expect.Replay(first, await PostAsync(neighbour, Key, Brief));
+        Assert.Single(Backend.ArrivalsFor(Key));
+        Assert.Equal((201, null), (first.Status, first.Header("Idempotency-Status")));
+        AssertNotLogged("fail:", owner, neighbour);
+    }
+
+    private static Task WaitForJumpAsync(Func<Task<DateTimeOffset>> clock, int hours) => Eventually.TrueAsync(
+        async () => (await clock() - TimeProvider.System.GetUtcNow() - TimeSpan.FromHours(hours)).Duration() < TimeSpan.FromMinutes(1), "the clock has jumped");
+}
