@@ -16,6 +16,7 @@ namespace Gateway.Storage.Redis;
 internal sealed class RedisConnection : IAsyncDisposable
 {
     private const int MissesBeforeReplacement = 2;
+    private static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan WatchInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan CheckTimeout = WatchInterval;
 
@@ -165,6 +166,7 @@ internal sealed class RedisConnection : IAsyncDisposable
                     _obstacle = RedisErrors.Describe(e);
                     ReportDown(RedisErrors.Refusal(e));
                     Volatile.Write(ref _verified, -1);
+                    await Task.Delay(RestAfterFailure, _time, _stop.Token); // a server that closes every connection wakes the watch each time
                 }
 
                 if (misses >= MissesBeforeReplacement)
