@@ -17,7 +17,12 @@ internal sealed class BackendClientFactory : ForwarderHttpClientFactory
         handler.UseCookies = false; // a shared jar would hand one tenant's cookies to another
         handler.PooledConnectionLifetime = TimeSpan.FromMinutes(2); // follow DNS
         handler.PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30); // below common keep-alive limits of backends
-        handler.RequestHeaderEncodingSelector ??= static (_, _) => Encoding.Latin1; // as Kestrel read them
+        var configured = handler.RequestHeaderEncodingSelector;
+        handler.RequestHeaderEncodingSelector = (field, request) =>
+        {
+            SingleSendHandler.Writing(request, field); // the one call that the client makes each time it sends
+            return configured?.Invoke(field, request) ?? Encoding.Latin1; // as Kestrel read them
+        };
         handler.ConnectCallback = ConnectAsync;
     }
 

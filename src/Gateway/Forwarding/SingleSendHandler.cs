@@ -3,24 +3,35 @@ using System.Net;
 namespace Gateway.Forwarding;
 
 /// <summary>
-/// One forward, one arrival. .NET's client sends a request without content again, by itself, when a reused connection closes before
-/// any response byte, POST and DELETE included: the backend may have executed it already. A request that has content, even an empty
-/// one, and does not wait for 100-continue, is sent once. It stands here and not in a YARP transform because YARP loses track of
-/// content that a transform replaces. What the backend's Connection names ends here as well.
+/// One forward, one arrival. .NET's client sends a request without content again, by itself, when a reused HTTP/1.1 connection closes
+/// before any response byte, POST and DELETE included: the backend may have executed it already. A request that has content, even an
+/// empty one, and does not wait for 100-continue, is sent once. Over HTTP/2 it sends anything again that the backend says it did not
+/// process (REFUSED_STREAM, GOAWAY), up to four times; there <see cref="Writing"/> stops the second time. It stands here and not in a
+/// YARP transform because YARP loses track of content that a transform replaces. What the backend's Connection names ends here as well.
 /// </summary>
 internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
 {
+    private static readonly HttpRequestOptionsKey<SendOnce> SendOnceKey = new("gateway.send-once");
+
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        if (request.Content is null && !IsSafe(request.Method) && !TestHooks.HasDefect("resend-cure-off"))
+        if (!IsSafe(request.Method) && !TestHooks.HasDefect("resend-cure-off"))
         {
-            request.Content = new ByteArrayContent([]);
+            request.Content ??= new ByteArrayContent([]);
+            request.Options.Set(SendOnceKey, new SendOnce());
         }
 
         request.Headers.ExpectContinue = false;
         var sent = base.SendAsync(request, cancellationToken);
         TestHooks.CrashPoint("P3");
         var response = await sent;
+        if (response.StatusCode < HttpStatusCode.Continue)
+        {
+            // The client accepts any three digits; passed on, it would be a status line that nobody can read (RFC 9110, section 15).
+            response.Dispose();
+            throw new HttpRequestException(HttpRequestError.InvalidResponse, $"The backend answered with the status {(int)response.StatusCode}.");
+        }
+
         if (request.Options.TryGetValue(ForwardTrace.Key, out var trace))
         {
             trace.Status = (int)response.StatusCode;
@@ -35,6 +46,28 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
 
         RemoveNominatedFields(response);
         return response;
+    }
+
+    /// <summary>
+    /// To be called for each header field that the client is about to write, before any byte of the request goes out. The fields are
+    /// written in the same order each time, so that the first one, seen again, is a second attempt.
+    /// </summary>
+    /// <exception cref="HttpRequestException">The request was written before.</exception>
+    public static void Writing(HttpRequestMessage request, string field)
+    {
+        if (!request.Options.TryGetValue(SendOnceKey, out var once))
+        {
+            return;
+        }
+
+        if (once.FirstField is null)
+        {
+            once.FirstField = field;
+        }
+        else if (once.FirstField == field)
+        {
+            throw new HttpRequestException(HttpRequestError.Unknown, "The backend refused the request; it is not sent a second time.");
+        }
     }
 
     /// <summary>A proxy must remove what Connection names (RFC 9110, section 7.6.1); YARP removes Connection itself before anyone can look.</summary>
@@ -68,4 +101,11 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         && response.StatusCode is not (HttpStatusCode.NoContent or HttpStatusCode.NotModified)
         && response.Content.Headers.ContentLength is null
         && response.Headers.TransferEncodingChunked is not true;
+
+    /// <summary>Travels with an unsafe request.</summary>
+    private sealed class SendOnce
+    {
+        /// <summary>The name of the field that was written first; null while nothing was written.</summary>
+        public string? FirstField { get; set; }
+    }
 }

@@ -38,7 +38,12 @@ internal static class GatewayConfig
 
     private static object ClusterSection(GatewayRoute route) => new
     {
-        HttpRequest = route.ActivityTimeout is { } timeout ? new { ActivityTimeout = timeout.ToString("c") } : null,
+        HttpRequest = new
+        {
+            ActivityTimeout = route.ActivityTimeout?.ToString("c"),
+            Version = route.HttpVersion,
+            VersionPolicy = route.HttpVersion is null ? null : "RequestVersionExact",
+        },
         Destinations = new { one = new { Address = route.Backend } },
     };
 }

@@ -5,4 +5,6 @@ namespace Gateway.Tests.EndToEnd;
 /// <param name="Backend">The address of the only destination.</param>
 /// <param name="Policy">The one line of metadata; null leaves the route unguarded.</param>
 /// <param name="ActivityTimeout">How long the backend may be silent; null for YARP's default.</param>
-internal sealed record GatewayRoute(string Path, string Backend, string? Policy = "default", TimeSpan? ActivityTimeout = null);
+/// <param name="HttpVersion">The only one that the backend is spoken to in, such as <c>2</c>; null for what it can do.</param>
+internal sealed record GatewayRoute(
+    string Path, string Backend, string? Policy = "default", TimeSpan? ActivityTimeout = null, string? HttpVersion = null);

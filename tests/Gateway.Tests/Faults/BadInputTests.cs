@@ -48,7 +48,7 @@ public sealed class BadInputTests(EmbeddedGateway gateway) : IClassFixture<Embed
     [Fact]
     public async Task WhatTheClientSaysOfItsConnectionAndOfItsWay_IsNotPassedOn()
     {
-        string[] lines = ["Proxy-Authorization: Basic YTpi", "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Host: evil.example", "Connection: X-Hop", "X-Hop: 1", "TE: trailers"];
+        string[] lines = ["Proxy-Authorization: Basic YTpi", "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil", "Connection: X-Hop", "X-Hop: 1", "TE: trailers"];
 
         var answer = await gateway.PostRawAsync(_path, "{}", [$"Idempotency-Key: {_key}", .. lines]);
 
@@ -56,6 +56,7 @@ public sealed class BadInputTests(EmbeddedGateway gateway) : IClassFixture<Embed
         Assert.Equal(201, answer.Status);
         Assert.Equal((null, null), (arrival.Header("Proxy-Authorization"), arrival.Header("X-Hop")));
         Assert.Equal(("127.0.0.1", new Uri(gateway.Url).Authority), (arrival.Header("X-Forwarded-For"), arrival.Header("X-Forwarded-Host")));
+        Assert.Equal(("http", null), (arrival.Header("X-Forwarded-Proto"), arrival.Header("X-Forwarded-Prefix")));
     }
 
     [Theory]
@@ -117,6 +118,22 @@ public sealed class BadInputTests(EmbeddedGateway gateway) : IClassFixture<Embed
 
         Assert.Empty(gateway.ArrivalsAt(_path));
         Assert.Equal([408, 408, 408], answers.Select(answer => answer?.Status));
+        await AssertKeyIsFreeAsync();
+    }
+
+    // 10 s, instead of the server's default of 30.
+    [Fact]
+    public async Task AHeaderSectionThatDoesNotEnd_IsGivenUp_AndClaimsNothing()
+    {
+        await using var client = await RawClient.ConnectAsync(gateway.Url);
+        var started = TimeProvider.System.GetTimestamp();
+        await client.SendAsync($"POST {_path} HTTP/1.1\r\nHost: api.example\r\nIdempotency-Key: {_key}\r\nX-Slow: ");
+
+        var answer = await client.ReadResponseAsync();
+
+        Assert.Empty(gateway.ArrivalsAt(_path));
+        Assert.Equal(408, answer?.Status);
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.FromSeconds(9), TimeSpan.FromSeconds(20));
         await AssertKeyIsFreeAsync();
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Gateway.Tests.EndToEnd;
 using Gateway.Tests.Support;
 using Microsoft.AspNetCore.Http;
@@ -10,7 +11,10 @@ namespace Gateway.Tests.Faults;
 /// A gateway kills itself at a point of a request's way; the client repeats the request at another one, on the same store, until it gets
 /// an answer that stays. The backend numbers its answers, so that a replay is told apart from a second execution.
 /// </summary>
-internal sealed class CrashScenario(object store) : IAsyncDisposable
+/// <param name="store">The section <c>Store</c>.</param>
+/// <param name="method">POST unless given.</param>
+/// <param name="body">A small one unless given.</param>
+internal sealed class CrashScenario(object store, HttpMethod? method = null, string body = "{}") : IAsyncDisposable
 {
     /// <summary>The shortest that a policy allows.</summary>
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(2);
@@ -25,7 +29,9 @@ internal sealed class CrashScenario(object store) : IAsyncDisposable
 
     /// <summary>For a gateway of this scenario; valid after <see cref="StartAsync"/>.</summary>
     public string Config => GatewayConfig.Write(
-        store, new { brief = new { Lease = Lease.ToString("c") } }, new GatewayRoute("/{**rest}", Backend.Url, "brief"));
+        store,
+        new { brief = new { Lease = Lease.ToString("c"), Methods = (string[])["POST", "PUT", "PATCH", "DELETE"] } },
+        new GatewayRoute("/{**rest}", Backend.Url, "brief"));
 
     public async Task StartAsync()
     {
@@ -40,7 +46,7 @@ internal sealed class CrashScenario(object store) : IAsyncDisposable
         Answer? answer = null;
         try
         {
-            answer = await PostAsync(gateway.Url);
+            answer = await SendAsync(gateway.Url);
         }
         catch (HttpRequestException)
         {
@@ -52,20 +58,20 @@ internal sealed class CrashScenario(object store) : IAsyncDisposable
     }
 
     /// <summary>Under a host name that does not tell which gateway it is.</summary>
-    public Task<Answer> PostAsync(string url) =>
-        KeyedRequests.PostAsync(_client, url + "/orders", _key, headers: [KeyValuePair.Create("Host", "api.example")]);
+    public Task<Answer> SendAsync(string url) => KeyedRequests.SendAsync(
+        _client, method ?? HttpMethod.Post, url + "/orders", _key, Encoding.UTF8.GetBytes(body), [KeyValuePair.Create("Host", "api.example")]);
 
     /// <summary>Retries until the answer is another than "in progress", which it must be soon after the lease.</summary>
     public async Task<Answer> RetryAsync(string url)
     {
         var started = TimeProvider.System.GetTimestamp();
-        var answer = await PostAsync(url);
+        var answer = await SendAsync(url);
         while (answer.ProblemType == "in-progress")
         {
             Expect.InProgress(answer);
             Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.Zero, 2 * Lease);
             await Task.Delay(TimeSpan.FromMilliseconds(100));
-            answer = await PostAsync(url);
+            answer = await SendAsync(url);
         }
 
         return answer;
@@ -75,7 +81,7 @@ internal sealed class CrashScenario(object store) : IAsyncDisposable
     public async Task AssertRecoveredAsync(CrashPoint point, string url)
     {
         var last = await RetryAsync(url);
-        var again = await PostAsync(url);
+        var again = await SendAsync(url);
 
         var outcome = last.IsReplay ? CrashPoint.Replay : last.Status == StatusCodes.Status201Created ? CrashPoint.Executed : last.ProblemType;
         var executions = outcome == CrashPoint.Executed ? 1 : 0;

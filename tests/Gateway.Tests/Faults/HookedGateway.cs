@@ -20,19 +20,22 @@ internal sealed partial class HookedGateway : IAsyncDisposable
     /// <summary>Where it listens, without a trailing slash.</summary>
     public string Url { get; private set; } = "";
 
+    public int Pid => _process!.Id;
+
     /// <summary>Everything that it wrote so far.</summary>
     public Ledger<string> Output { get; } = new();
 
     /// <param name="config">The content of the configuration file; paths in it must be absolute.</param>
     /// <param name="crashAt">The point where it kills itself, such as <c>P3</c>; null for none.</param>
     /// <param name="defect">The defect that it has; null for none.</param>
-    public static async Task<HookedGateway> StartAsync(string config, string? crashAt = null, string? defect = null)
+    /// <param name="stall">How long its thread pool is busy after SIGWINCH.</param>
+    public static async Task<HookedGateway> StartAsync(string config, string? crashAt = null, string? defect = null, TimeSpan stall = default)
     {
         var dll = await TestBuild.GatewayAsync();
         var gateway = new HookedGateway();
         try
         {
-            await gateway.StartAsync(dll, config, crashAt, defect);
+            await gateway.StartAsync(dll, config, crashAt, defect, stall);
             return gateway;
         }
         catch
@@ -68,7 +71,7 @@ internal sealed partial class HookedGateway : IAsyncDisposable
     [GeneratedRegex(@"\bListening on (http://127\.0\.0\.1:\d+)")]
     private static partial Regex AddressLine { get; }
 
-    private async Task StartAsync(string dll, string config, string? crashAt, string? defect)
+    private async Task StartAsync(string dll, string config, string? crashAt, string? defect, TimeSpan stall)
     {
         var file = Path.Combine(_directory.FullName, "routes.json");
         await File.WriteAllTextAsync(file, config);
@@ -81,6 +84,7 @@ internal sealed partial class HookedGateway : IAsyncDisposable
         info.Environment["Admin__Urls"] = "http://127.0.0.1:0";
         info.Environment["GATEWAY_CRASH_AT"] = crashAt;
         info.Environment["GATEWAY_DEFECTS"] = defect;
+        info.Environment["GATEWAY_STALL"] = stall.ToString("c");
 
         var process = _process = ChildProcesses.Start(info);
         process.OutputDataReceived += (_, line) => Output.Add(line.Data ?? "(end)");

@@ -22,7 +22,7 @@ public sealed class RedisCrashPointTests(RedisServer redis) : IClassFixture<Redi
         Assert.Null(lost);
         if (point is "P2" or "P3" or "P4" or "P5")
         {
-            Expect.InProgress(await scenario.PostAsync(neighbour.Url));
+            Expect.InProgress(await scenario.SendAsync(neighbour.Url));
         }
 
         await scenario.AssertRecoveredAsync(CrashPoint.All[point], neighbour.Url);

@@ -36,6 +36,20 @@ public sealed class RawConnection
         return request;
     }
 
+    /// <summary>Bytes of a protocol that is not HTTP/1.1; not to be mixed with <see cref="ReadRequestAsync"/>.</summary>
+    /// <exception cref="EndOfStreamException">The connection ended before.</exception>
+    public async Task<byte[]> ReadBytesAsync(int count)
+    {
+        var bytes = new byte[count];
+        for (var read = 0; read < count;)
+        {
+            var taken = await _socket.ReceiveAsync(bytes.AsMemory(read));
+            read += taken > 0 ? taken : throw new EndOfStreamException("The connection ended.");
+        }
+
+        return bytes;
+    }
+
     /// <param name="text">Sent as Latin-1, exactly as given.</param>
     public Task SendAsync(string text) => SendAsync(Encoding.Latin1.GetBytes(text));
 
