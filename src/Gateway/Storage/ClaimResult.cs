@@ -20,4 +20,6 @@ internal enum ClaimState
 /// <param name="Fingerprint">The fingerprint on record; the caller's own when <see cref="ClaimState.Claimed"/>.</param>
 /// <param name="Remaining">What is left of the lease, in the store's clock, when <see cref="ClaimState.InProgress"/>.</param>
 /// <param name="Answer">The recorded bytes (<see cref="RecordFormat"/>) when <see cref="ClaimState.Settled"/>.</param>
-internal readonly record struct ClaimResult(ClaimState State, Fingerprint Fingerprint, TimeSpan Remaining = default, ReadOnlyMemory<byte> Answer = default);
+/// <param name="Attempt">The attempt on record: 1 for a fresh claim, one more for every take-over; the caller's own when <see cref="ClaimState.Claimed"/>.</param>
+internal readonly record struct ClaimResult(
+    ClaimState State, Fingerprint Fingerprint, TimeSpan Remaining = default, ReadOnlyMemory<byte> Answer = default, int Attempt = 1);

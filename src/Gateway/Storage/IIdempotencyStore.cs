@@ -8,6 +8,9 @@ namespace Gateway.Storage;
 /// <item>Only the owner writes: settle, mark uncertain, release and renew compare the token before anything else.</item>
 /// <item>The store's clock judges leases. A claim whose lease ran out reads as <see cref="ClaimState.Uncertain"/>, never as absent;
 /// its owner may still settle it, with the answer or, when it knows that nothing was sent, by release.</item>
+/// <item>An uncertain record is taken over only by a claim that names its attempt and carries its fingerprint. The attempt counts up, and the
+/// higher one wins: an owner of a lower one writes nothing (<see cref="WriteResult.TakenOver"/>), and the owner of a higher one writes over an
+/// unsettled record of a lower one, because then the store lost the take-over.</item>
 /// <item>A settled record never changes until its retention is over. Nothing that a duplicate does moves the retention.</item>
 /// <item>A write that finds no record puts it back, with the write applied: the store lost it, the owner knows better.</item>
 /// <item>Every call ends within the configured timeout, by <see cref="StoreUnavailableException"/> if need be, and a claim
@@ -16,10 +19,25 @@ namespace Gateway.Storage;
 /// </summary>
 internal interface IIdempotencyStore : IAsyncDisposable
 {
+    /// <summary>
+    /// How long a deleted record keeps late writes of its owner out: the longest lease that a policy may have. A new claim of the key ends
+    /// it early; then the owner is <see cref="WriteResult.Foreign"/>.
+    /// </summary>
+    static readonly TimeSpan ForgottenFor = TimeSpan.FromHours(1);
+
+    /// <summary>
+    /// A watched record was settled, marked uncertain, released or deleted, by this instance or another (Embedded: this one only). Best effort:
+    /// who waits also polls. Raised on a pool thread, now and then twice; a handler must not throw.
+    /// </summary>
+    event Action<RecordId>? Changed;
+
+    /// <summary>An operator deleted a record, at this instance or another (Embedded: this one only). As <see cref="Changed"/>.</summary>
+    event Action<RecordId>? Forgotten;
+
     /// <summary>For banners and logs, without credentials: <c>Embedded (data/idempotency.db)</c>.</summary>
     string Description { get; }
 
-    /// <summary>Claims the key, or returns what is on record.</summary>
+    /// <summary>Claims the key, takes over the attempt that the claim names, or returns what is on record.</summary>
     /// <exception cref="StoreUnavailableException">No answer in time; the claim may or may not stand (see <see cref="ReleaseAsync"/>).</exception>
     ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken);
 
@@ -31,7 +49,10 @@ internal interface IIdempotencyStore : IAsyncDisposable
     /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
     ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken);
 
-    /// <summary>Frees a claimed key whose request provably never reached the backend. Not for settled or uncertain records.</summary>
+    /// <summary>
+    /// Frees a claimed key whose request provably never reached the backend. Not for settled or uncertain records. A claim that was taken over
+    /// goes back to uncertain: an earlier attempt may have been executed.
+    /// </summary>
     /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
     ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken);
 
@@ -41,6 +62,25 @@ internal interface IIdempotencyStore : IAsyncDisposable
     /// </summary>
     /// <exception cref="StoreUnavailableException">No answer in time for any of them; may be repeated.</exception>
     ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken);
+
+    /// <summary>What is on record now, without claiming it; null when nothing is. The next end of a claim in progress raises <see cref="Changed"/>.</summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    ValueTask<ClaimResult?> WatchAsync(RecordId id, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Some records with a probe that are uncertain now. A call looks at a part of the store only and may find none; repeated calls reach
+    /// every record, also those that stay uncertain.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Deletes a settled or uncertain record for an operator, and raises <see cref="Forgotten"/> everywhere. Late writes of its owner do not
+    /// bring it back (<see cref="ForgottenFor"/>).
+    /// </summary>
+    /// <returns>False when nothing is on record, or a claim whose lease is running.</returns>
+    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken);
 
     /// <summary>
     /// Returns the secret of <see cref="RecordId"/> that all instances share; the store makes one when there is none. Asked for every

@@ -175,7 +175,7 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         {
             claim.RenewedAt = askedAt;
             Report(claim, result);
-            if (result == WriteResult.Foreign)
+            if (result is WriteResult.Foreign or WriteResult.TakenOver)
             {
                 _held.TryRemove(claim.Request.Token, out _);
             }
@@ -197,6 +197,10 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         else if (result == WriteResult.Foreign && !claim.IsReleased)
         {
             StoreLog.ClaimForeign(_logger, claim.Request.Id.Short);
+        }
+        else if (result == WriteResult.TakenOver && !claim.IsReleased)
+        {
+            StoreLog.ClaimTakenOver(_logger, claim.Request.Id.Short);
         }
     }
 }

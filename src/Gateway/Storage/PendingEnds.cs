@@ -83,6 +83,10 @@ internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, IL
             {
                 StoreLog.ClaimForeign(logger, entry.Claim.Id.Short);
             }
+            else if (result == WriteResult.TakenOver && entry.End != ClaimEnd.Release)
+            {
+                StoreLog.ClaimTakenOver(logger, entry.Claim.Id.Short);
+            }
             else
             {
                 // A release that meets another owner only comes late: the key was free before.

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Gateway.Storage;
 
 /// <summary>
@@ -13,6 +15,15 @@ internal readonly record struct RecordId(Digest Digest)
 
     /// <summary>Eight hexadecimal digits for log lines: enough to follow one key, too few to look it up.</summary>
     public string Short => ((uint)(Digest.A >> 32)).ToString("x8", null);
+
+    /// <summary>Reads what <see cref="ToString"/> writes.</summary>
+    public static bool TryParse(string? text, out RecordId id)
+    {
+        Span<byte> bytes = stackalloc byte[Digest.Size];
+        var isId = text?.Length == 2 * Digest.Size && Convert.FromHexString(text, bytes, out _, out _) == OperationStatus.Done;
+        id = isId ? new RecordId(Digest.From(bytes)) : default;
+        return isId;
+    }
 
     public override string ToString() => Digest.ToString();
 }

@@ -47,4 +47,7 @@ internal static partial class StoreLog
 
     [LoggerMessage(2015, LogLevel.Error, "Keeping leases failed; it is tried again.")]
     public static partial void LeaseKeepingFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(2016, LogLevel.Warning, "The claim {Record} was taken over or deleted while its owner was away; what the owner learned is not recorded.")]
+    public static partial void ClaimTakenOver(ILogger logger, string record);
 }

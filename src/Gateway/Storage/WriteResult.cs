@@ -15,6 +15,9 @@ internal enum WriteResult
     /// <summary>Another token owns the record; nothing was written. A guarantee may be broken.</summary>
     Foreign,
 
+    /// <summary>A later attempt owns the record, or an operator deleted it; nothing was written. Expected of an owner that was away for longer than its lease.</summary>
+    TakenOver,
+
     /// <summary>The same token settled the record otherwise before; the first settlement stands.</summary>
     Settled,
 

@@ -27,7 +27,7 @@ public sealed class SettingsProperties
         "ShutdownGrace", "Order", "Hosts", "Headers", "QueryParameters", "LoadBalancingPolicy", "SessionAffinity", "HealthCheck", "Active", "Enabled",
     ];
 
-    private static readonly string[] Sections = ["$schema", "Store", "Idempotency", "ReverseProxy", "Admin", "ShutdownGrace", "Logging", "Kestrel", "x"];
+    private static readonly string[] Sections = ["$schema", "Store", "Idempotency", "ReverseProxy", "Admin", "Authentication", "Limits", "ShutdownGrace", "Logging", "Kestrel", "x"];
 
     private static Gen<JsonNode?> Values { get; } = Gen.OneOf(
         Gen.Constant<JsonNode?>(null),

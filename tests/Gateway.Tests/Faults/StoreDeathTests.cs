@@ -60,6 +60,28 @@ public sealed class StoreDeathTests : StoreFaults
     }
 
     [RedisFact(ownServer: true)]
+    public async Task AStoreThatMissedTheEndOfARequest_DoesNotTakeItForRunning_WhenItIsBack()
+    {
+        await using var redis = await RedisServer.StartOwnAsync("--appendonly", "yes", "--appendfsync", "always");
+        await using var gateway = await StartConnectedGatewayAsync(redis.Configuration);
+        using var held = Backend.Hold();
+        var running = PostAsync(gateway, Key, "/brief");
+        await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
+
+        await redis.StopAsync();
+        held.Release();
+        var first = await running;
+        await gateway.Output.WaitForAsync(line => line.Contains("[2013]", StringComparison.Ordinal)); // given up, the lease is over
+        await redis.StartAsync();
+        Answer? retry = null;
+        await Eventually.TrueAsync(async () => (retry = await PostAsync(gateway, Key, "/brief")).ProblemType != "store-unavailable", "the store serves");
+
+        Assert.Single(Backend.ArrivalsFor(Key));
+        Assert.Equal((201, "not-recorded"), (first.Status, first.Header("Idempotency-Status")));
+        Expect.Uncertain(retry!);
+    }
+
+    [RedisFact(ownServer: true)]
     public async Task AStoreThatDiesTogetherWithTheOwner_IsTheDocumentedLoss_AndRaisesAnAlarm()
     {
         await using var redis = await RedisServer.StartOwnAsync();

@@ -85,6 +85,40 @@ public sealed class EmbeddedStoreTests : StoreContract
         Assert.Contains("version 99", e.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task AFileOfVersion1_IsBroughtUpToDate_WithItsRecords()
+    {
+        var path = Path.Combine(_folder, "old.db");
+        var (settled, uncertain) = (NewClaim(), NewClaim());
+        var end = _time.GetUtcNow().AddHours(1).ToUnixTimeMilliseconds();
+        await ExecuteAsync(path, $"""
+            CREATE TABLE records (
+              id          BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
+              state       INTEGER NOT NULL CHECK (state IN (1, 2, 3)),
+              token       BLOB    NOT NULL CHECK (length(token) = 16),
+              fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 33),
+              lease_until INTEGER NOT NULL,
+              expires_at  INTEGER NOT NULL CHECK (expires_at >= lease_until),
+              answer      BLOB    CHECK ((answer IS NOT NULL) = (state = 3))
+            ) STRICT;
+            CREATE INDEX records_by_expiry ON records (expires_at);
+            CREATE TABLE secrets (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL) STRICT;
+            INSERT INTO secrets VALUES (1, x'{new string('5', 64)}');
+            INSERT INTO records VALUES ({RowOf(settled, 3)}, 1, {end}, x'0708'), ({RowOf(uncertain, 1)}, 1, {end}, NULL);
+            PRAGMA user_version = 1;
+            """);
+
+        await using var store = new EmbeddedStore(Settings(path), _time, NullLogger<EmbeddedStore>.Instance);
+
+        Assert.Equal([7, 8], (await store.ClaimAsync(Duplicate(settled), default)).Answer.ToArray());
+        Assert.Equal(2, (await store.ClaimAsync(Duplicate(uncertain) with { TakeOver = 1 }, default)).Attempt);
+        Assert.Equal(0x55, (await store.GetSecretAsync(default))[0]);
+        Assert.Equal(2L, await ExecuteAsync(path, "PRAGMA user_version"));
+
+        static string RowOf(ClaimRequest claim, int state) =>
+            $"x'{claim.Id}', {state}, x'{Convert.ToHexString(claim.Token.ToArray())}', x'{Convert.ToHexString(claim.Fingerprint.ToArray())}'";
+    }
+
     internal override Task<IIdempotencyStore> OpenAsync() => Task.FromResult<IIdempotencyStore>(Open());
 
     internal override Task AdvanceAsync(TimeSpan by)

@@ -34,9 +34,11 @@ internal sealed class RandomHistory
             var owner = Next(_owners.Length);
             var claim = _owners[owner];
             var answer = (byte)Next(250);
-            var (call, expected, actual) = Next(10) switch
+            var (call, expected, actual) = Next(12) switch
             {
-                < 4 => ("claim", Describe(_model.Claim(claim)), Describe(await store.ClaimAsync(claim, default))),
+                < 4 => await ClaimAsync(store, owner, takeOver: Next(3)),
+                10 => ("watch", Describe(_model.Watch(claim.Id)), Describe(await store.WatchAsync(claim.Id, default))),
+                11 => ("forget", $"{_model.Forget(claim.Id)}", $"{await store.ForgetAsync(claim.Id, default)}"),
                 4 => ("renew", _model.Renew(claim).ToString(), (await store.RenewAsync([claim], default))[0].ToString()),
                 5 or 6 => ("settle", _model.End(claim, ClaimEnd.Settle, answer).ToString(), (await store.SettleAsync(claim, new[] { answer }, default)).ToString()),
                 7 => ("uncertain", _model.End(claim, ClaimEnd.MarkUncertain, 0).ToString(), (await store.MarkUncertainAsync(claim, default)).ToString()),
@@ -59,11 +61,23 @@ internal sealed class RandomHistory
         _calls.Append(CultureInfo.InvariantCulture, $"{by} pass\n");
     }
 
-    private static string Describe((ClaimState State, Fingerprint Fingerprint, byte? Answer) found) =>
-        $"{found.State} {found.Fingerprint.Digest.D} {found.Answer}";
+    private async Task<(string Call, string Expected, string Actual)> ClaimAsync(IIdempotencyStore store, int owner, int takeOver)
+    {
+        var claim = _owners[owner] with { TakeOver = takeOver };
+        var found = await store.ClaimAsync(claim, default);
+        if (found.State == ClaimState.Claimed)
+        {
+            _owners[owner] = claim with { Attempt = found.Attempt };
+        }
 
-    private static string Describe(ClaimResult found) =>
-        $"{found.State} {found.Fingerprint.Digest.D} {(found.State == ClaimState.Settled ? found.Answer.Span[0] : null)}";
+        return ($"claim (takes over {takeOver})", Describe(_model.Claim(claim)), Describe(found));
+    }
+
+    private static string Describe((ClaimState State, Fingerprint Fingerprint, int Attempt, byte? Answer)? found) =>
+        found is { } it ? $"{it.State} {it.Fingerprint.Digest.D} attempt {it.Attempt} {it.Answer}" : "nothing";
+
+    private static string Describe(ClaimResult? found) =>
+        Describe(found is { } it ? (it.State, it.Fingerprint, it.Attempt, it.State == ClaimState.Settled ? it.Answer.Span[0] : null) : null);
 
     /// <summary>xorshift: repeatable, and the same on every platform.</summary>
     private int Next(int below)

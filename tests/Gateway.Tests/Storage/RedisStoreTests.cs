@@ -1,6 +1,9 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using Gateway.Storage;
+using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
@@ -53,9 +56,95 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         await Assert.ThrowsAsync<StoreUnavailableException>(async () => await Store.ClaimAsync(claim, default));
     }
 
+    [Fact]
+    public async Task AnotherInstance_HearsChangesAndDeletions()
+    {
+        await using var other = await OpenAsync();
+        var heard = new ConcurrentQueue<(string What, RecordId Id)>();
+        other.Changed += id => heard.Enqueue(("changed", id));
+        other.Forgotten += id => heard.Enqueue(("forgotten", id));
+        var (claim, unknown) = (NewClaim(), NewClaim());
+        await Store.ClaimAsync(claim, default);
+        await other.ClaimAsync(unknown, default); // in use, which is when it begins to hear of deletions
+        await other.WatchAsync(claim.Id, default);
+
+        await Store.SettleAsync(claim, new byte[] { 1 }, default);
+        await Eventually.TrueAsync(() => heard.Contains(("changed", claim.Id)), "the change is heard");
+        await Store.ForgetAsync(claim.Id, default);
+
+        await Eventually.TrueAsync(() => heard.Contains(("forgotten", claim.Id)), "the deletion is heard");
+        Assert.Equal(2, heard.Count);
+    }
+
+    [RedisFact(ownServer: true)]
+    public async Task Changes_AreHeard_AfterTheLinkWasReplaced()
+    {
+        await using var own = await RedisServer.StartOwnAsync();
+        var log = new EventLog();
+        await using var store = await RedisStores.OpenAsync(own.Configuration, log);
+        var heard = new ConcurrentQueue<RecordId>();
+        store.Changed += heard.Enqueue;
+        var (first, second) = (NewClaim(), NewClaim());
+        await store.ClaimAsync(first, default);
+        await store.ClaimAsync(second, default);
+        await store.WatchAsync(first.Id, default);
+        await own.PauseAsync();
+        await Eventually.TrueAsync(() => log.Ids.Contains(2002), "the link is replaced");
+        await own.ResumeAsync();
+
+        await Eventually.TrueAsync(() => AnswersAsync(store, second.Id), "the store answers again");
+        await store.SettleAsync(second, new byte[] { 1 }, default);
+        await store.SettleAsync(first, new byte[] { 1 }, default);
+
+        await Eventually.TrueAsync(() => heard.Contains(first.Id) && heard.Contains(second.Id), "both changes are heard");
+    }
+
+    [Fact]
+    public async Task APlainClaim_CarriesNothingForRecovery()
+    {
+        var claim = NewClaim();
+        await Store.ClaimAsync(claim, default);
+        await Store.SettleAsync(claim, new byte[] { 1 }, default);
+
+        Assert.Equal("5", await server.CommandAsync("HLEN", KeyOf(claim)));
+    }
+
+    [Fact]
+    public async Task TheListOfABucket_ForgetsRecordsThatAreGone_AndExpires()
+    {
+        var claim = NewClaim() with { Probe = new byte[] { 1 } };
+        var list = string.Create(CultureInfo.InvariantCulture, $"idem:{{b{claim.Id.Bucket:d4}}}:open");
+        await Store.ClaimAsync(claim, default);
+        await Store.MarkUncertainAsync(claim, default);
+        Assert.Equal("0", await server.CommandAsync("ZSCORE", list, claim.Id.ToString()));
+        Assert.NotEqual("-1", await server.CommandAsync("PTTL", list));
+
+        await server.CommandAsync("DEL", KeyOf(claim));
+
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                await Store.FindUncertainAsync(100, default);
+                return await server.CommandAsync("ZSCORE", list, claim.Id.ToString()) == "(nil)";
+            },
+            "what is gone leaves the list");
+    }
+
     internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(server.Configuration);
 
     internal override Task AdvanceAsync(TimeSpan by) => Task.Delay(by + TimeSpan.FromMilliseconds(20));
+
+    private static async Task<bool> AnswersAsync(IIdempotencyStore store, RecordId id)
+    {
+        try
+        {
+            return await store.WatchAsync(id, default) is not null;
+        }
+        catch (StoreUnavailableException)
+        {
+            return false;
+        }
+    }
 
     private async Task AssertExpiresAsync(ClaimRequest claim)
     {
@@ -64,4 +153,16 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
     }
 
     private static string KeyOf(ClaimRequest claim) => string.Create(CultureInfo.InvariantCulture, $"idem:{{b{claim.Id.Bucket:d4}}}:{claim.Id}");
+
+    private sealed class EventLog : ILogger<RedisStore>
+    {
+        public ConcurrentBag<int> Ids { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => Ids.Add(eventId.Id);
+    }
 }

@@ -1,6 +1,7 @@
 using Gateway.Storage;
 using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Gateway.Tests.Storage;
@@ -8,10 +9,10 @@ namespace Gateway.Tests.Storage;
 /// <summary>Opens a Redis store that is connected.</summary>
 internal static class RedisStores
 {
-    public static async Task<IIdempotencyStore> OpenAsync(string configuration)
+    public static async Task<IIdempotencyStore> OpenAsync(string configuration, ILogger<RedisStore>? logger = null)
     {
         var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = TimeSpan.FromSeconds(5), Redis = new() { Configuration = configuration } };
-        var store = new RedisStore(settings, TimeProvider.System, NullLogger<RedisStore>.Instance);
+        var store = new RedisStore(settings, TimeProvider.System, logger ?? NullLogger<RedisStore>.Instance);
         await Eventually.TrueAsync(async () => await AnswersAsync(store), "connected");
         return store;
     }

@@ -7,51 +7,94 @@ internal sealed class StoreModel
 {
     private readonly Dictionary<RecordId, Entry> _entries = [];
 
-    private sealed record Entry(ClaimState State, ClaimToken Token, Fingerprint Fingerprint, TimeSpan LeaseUntil, TimeSpan ExpiresAt, byte Answer);
+    private sealed record Entry(
+        ClaimState State, ClaimToken Token, Fingerprint Fingerprint, TimeSpan LeaseUntil, TimeSpan ExpiresAt, int Attempt, byte Answer = 0, bool IsForgotten = false);
 
     public TimeSpan Now { get; set; }
 
-    public (ClaimState State, Fingerprint Fingerprint, byte? Answer) Claim(ClaimRequest claim)
+    public (ClaimState State, Fingerprint Fingerprint, int Attempt, byte? Answer) Claim(ClaimRequest claim)
     {
-        if (Find(claim) is not { } entry)
+        if (Find(claim.Id) is not { IsForgotten: false } entry)
         {
-            _entries[claim.Id] = NewClaim(claim);
-            return (ClaimState.Claimed, claim.Fingerprint, null);
+            _entries[claim.Id] = NewClaim(claim with { Attempt = 1 });
+            return (ClaimState.Claimed, claim.Fingerprint, 1, null);
         }
 
-        var state = entry.State switch
+        var found = Describe(entry);
+        if (entry.State == ClaimState.Claimed && entry.Token == claim.Token)
         {
-            ClaimState.Settled => ClaimState.Settled,
-            ClaimState.Claimed when entry.Token == claim.Token => ClaimState.Claimed,
-            ClaimState.Claimed when entry.LeaseUntil > Now => ClaimState.InProgress,
-            _ => ClaimState.Uncertain,
-        };
-        return (state, state == ClaimState.Claimed ? claim.Fingerprint : entry.Fingerprint, state == ClaimState.Settled ? entry.Answer : null);
+            return (ClaimState.Claimed, claim.Fingerprint, entry.Attempt, null);
+        }
+
+        if (found.State != ClaimState.Uncertain || entry.Attempt != claim.TakeOver || entry.Fingerprint != claim.Fingerprint)
+        {
+            return found;
+        }
+
+        var taken = NewClaim(claim with { Attempt = entry.Attempt + 1 });
+        _entries[claim.Id] = taken with { ExpiresAt = entry.ExpiresAt > taken.LeaseUntil ? entry.ExpiresAt : taken.LeaseUntil };
+        return (ClaimState.Claimed, claim.Fingerprint, taken.Attempt, null);
     }
 
-    public WriteResult End(ClaimRequest claim, ClaimEnd end, byte answer) => (Find(claim), end) switch
+    public (ClaimState State, Fingerprint Fingerprint, int Attempt, byte? Answer)? Watch(RecordId id) =>
+        Find(id) is { IsForgotten: false } entry ? Describe(entry) : null;
+
+    public WriteResult End(ClaimRequest claim, ClaimEnd end, byte answer) => (FindOwn(claim, out var refusal), end) switch
     {
+        (null, _) when refusal is { } refused => refused,
         (null, ClaimEnd.Release) => WriteResult.Gone,
         (null, _) => Put(NewClaim(claim) with { State = StateOf(end), Answer = answer }, claim, WriteResult.Recreated),
-        ({ } entry, _) when entry.Token != claim.Token => WriteResult.Foreign,
         ({ State: ClaimState.Settled }, ClaimEnd.Settle) => WriteResult.Done,
         ({ State: ClaimState.Settled }, _) => WriteResult.Settled,
         ({ State: ClaimState.Uncertain }, ClaimEnd.Release) => WriteResult.Settled,
-        ({ }, ClaimEnd.Release) => Remove(claim),
+        ({ Attempt: 1 }, ClaimEnd.Release) => Remove(claim),
         ({ } entry, _) => Put(entry with { State = StateOf(end), Answer = answer }, claim, WriteResult.Done),
     };
 
-    public WriteResult Renew(ClaimRequest claim) => Find(claim) switch
+    public WriteResult Renew(ClaimRequest claim) => FindOwn(claim, out var refusal) switch
     {
-        null => Put(NewClaim(claim), claim, WriteResult.Recreated),
-        { } entry when entry.Token != claim.Token => WriteResult.Foreign,
-        { State: ClaimState.Claimed } => Put(NewClaim(claim), claim, WriteResult.Done),
+        null => refusal ?? Put(NewClaim(claim), claim, WriteResult.Recreated),
+        { State: ClaimState.Claimed } entry => Put(NewClaim(claim) with { Attempt = entry.Attempt }, claim, WriteResult.Done),
         _ => WriteResult.Settled,
     };
 
-    private Entry? Find(ClaimRequest claim) => _entries.TryGetValue(claim.Id, out var entry) && entry.ExpiresAt > Now ? entry : null;
+    public bool Forget(RecordId id)
+    {
+        if (Find(id) is not { IsForgotten: false } entry || Describe(entry).State == ClaimState.InProgress)
+        {
+            return false;
+        }
 
-    private Entry NewClaim(ClaimRequest claim) => new(ClaimState.Claimed, claim.Token, claim.Fingerprint, Now + claim.Lease, Now + claim.Retention, 0);
+        _entries[id] = entry with { State = ClaimState.Uncertain, IsForgotten = true, ExpiresAt = Now + IIdempotencyStore.ForgottenFor };
+        return true;
+    }
+
+    private Entry? Find(RecordId id) => _entries.TryGetValue(id, out var entry) && entry.ExpiresAt > Now ? entry : null;
+
+    private Entry? FindOwn(ClaimRequest claim, out WriteResult? refusal)
+    {
+        var entry = Find(claim.Id);
+        var isOwn = entry?.Token == claim.Token;
+        refusal = entry switch
+        {
+            null => null,
+            { IsForgotten: false } when isOwn => null,
+            { } when isOwn || entry.Attempt > claim.Attempt => WriteResult.TakenOver,
+            { IsForgotten: false } when entry.State == ClaimState.Settled || entry.Attempt == claim.Attempt => WriteResult.Foreign,
+            _ => null,
+        };
+        return isOwn && refusal is null ? entry : null;
+    }
+
+    private (ClaimState State, Fingerprint Fingerprint, int Attempt, byte? Answer) Describe(Entry entry) => entry.State switch
+    {
+        ClaimState.Settled => (ClaimState.Settled, entry.Fingerprint, entry.Attempt, entry.Answer),
+        ClaimState.Claimed when entry.LeaseUntil > Now => (ClaimState.InProgress, entry.Fingerprint, entry.Attempt, null),
+        _ => (ClaimState.Uncertain, entry.Fingerprint, entry.Attempt, null),
+    };
+
+    private Entry NewClaim(ClaimRequest claim) =>
+        new(ClaimState.Claimed, claim.Token, claim.Fingerprint, Now + claim.Lease, Now + claim.Retention, claim.Attempt);
 
     private WriteResult Put(Entry entry, ClaimRequest claim, WriteResult result)
     {

@@ -3,7 +3,8 @@ namespace Gateway.Storage.Embedded;
 /// <summary>One store call waiting for its turn in the writer's next transaction.</summary>
 /// <param name="run">What to do inside the transaction, given the store's time in milliseconds.</param>
 /// <param name="expires">A timestamp after which the operation has no effect any more; its caller was told so.</param>
-internal sealed class EmbeddedOperation<T>(Func<RecordTable, long, T> run, long expires)
+/// <param name="committed">Called on the writer's thread with the result, once it is safe; must not block.</param>
+internal sealed class EmbeddedOperation<T>(Func<RecordTable, long, T> run, long expires, Action<T>? committed = null)
     : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IEmbeddedOperation
 {
     private T _result = default!;
@@ -27,6 +28,7 @@ internal sealed class EmbeddedOperation<T>(Func<RecordTable, long, T> run, long 
     {
         if (_failure is null)
         {
+            committed?.Invoke(_result);
             TrySetResult(_result);
         }
         else

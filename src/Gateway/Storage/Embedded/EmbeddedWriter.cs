@@ -23,6 +23,8 @@ internal sealed class EmbeddedWriter : IDisposable
     /// <summary>How long a file that another gateway on this machine is writing to is waited for, in milliseconds.</summary>
     private const int BusyTimeout = 500;
 
+    private const long SchemaVersion = 2;
+
     private readonly EmbeddedStoreSettings _settings;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -164,9 +166,9 @@ internal sealed class EmbeddedWriter : IDisposable
             connection.Open();
             raw.sqlite3_busy_timeout(connection.Handle, BusyTimeout);
             Execute(connection, $"PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA synchronous = {(_settings.Durability == Durability.Full ? "FULL" : "NORMAL")};");
-            if (ReadVersion(connection) == 0)
+            if (ReadVersion(connection) != SchemaVersion)
             {
-                Execute(connection, $"BEGIN IMMEDIATE; {EmbeddedResource.Read("schema.sql")} COMMIT;");
+                Upgrade(connection);
             }
 
             _table = new RecordTable(connection.Handle!);
@@ -179,20 +181,35 @@ internal sealed class EmbeddedWriter : IDisposable
         }
     }
 
+    /// <summary>Makes the schema, or brings an older one up to date, in one transaction.</summary>
+    private static void Upgrade(SqliteConnection connection)
+    {
+        Execute(connection, "BEGIN IMMEDIATE");
+
+        // Read again under the lock: another gateway may have been faster.
+        var version = ReadVersion(connection);
+        if (version != SchemaVersion)
+        {
+            Execute(connection, EmbeddedResource.Read(version == 0 ? "schema.sql" : "migrate-1.sql"));
+        }
+
+        Execute(connection, "COMMIT");
+    }
+
     private static long ReadVersion(SqliteConnection connection)
     {
         using var command = connection.CreateCommand();
         command.CommandText = "PRAGMA user_version";
         var version = (long)command.ExecuteScalar()!;
-        return version is 0 or 1
+        return version is >= 0 and <= SchemaVersion
             ? version
-            : throw new InvalidOperationException($"its schema is version {version}, written by a newer gateway; this one knows version 1");
+            : throw new InvalidOperationException($"its schema is version {version}, written by a newer gateway; this one knows version {SchemaVersion}");
     }
 
     private static void Execute(SqliteConnection connection, string sql)
     {
         using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // constants and the schema file
+#pragma warning disable CA2100 // constants and the schema files
         command.CommandText = sql;
 #pragma warning restore CA2100
         command.ExecuteNonQuery();

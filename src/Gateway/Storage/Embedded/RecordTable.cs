@@ -8,16 +8,15 @@ namespace Gateway.Storage.Embedded;
 /// </summary>
 internal sealed class RecordTable : IDisposable
 {
-    private const int Claimed = 1;
-    private const int Uncertain = 2;
-    private const int Settled = 3;
-
     private readonly Statement _begin;
     private readonly Statement _commit;
     private readonly Statement _rollback;
     private readonly Statement _find;
     private readonly Statement _put;
     private readonly Statement _update;
+    private readonly Statement _takeOver;
+    private readonly Statement _forget;
+    private readonly Statement _findUncertain;
     private readonly Statement _delete;
     private readonly Statement _sweep;
     private readonly Statement _addSecret;
@@ -30,11 +29,28 @@ internal sealed class RecordTable : IDisposable
         _begin = new(database, "BEGIN IMMEDIATE");
         _commit = new(database, "COMMIT");
         _rollback = new(database, "ROLLBACK");
-        _find = new(database, "SELECT rowid, state, token, fingerprint, lease_until, expires_at, answer FROM records WHERE id = ?1");
+        _find = new(database, $"SELECT {RecordRow.Columns} FROM records WHERE id = ?1");
         _put = new(
             database,
-            "INSERT OR REPLACE INTO records (id, state, token, fingerprint, lease_until, expires_at, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-        _update = new(database, "UPDATE records SET state = ?2, lease_until = ?3, expires_at = ?4, answer = ?5 WHERE rowid = ?1");
+            """
+            INSERT OR REPLACE INTO records (id, state, token, fingerprint, lease_until, expires_at, answer, attempt, probe)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            """);
+        _update = new(
+            database,
+            "UPDATE records SET state = ?2, lease_until = ?3, expires_at = ?4, answer = ?5, probe = iif(?2 = 3, NULL, probe) WHERE rowid = ?1");
+        _takeOver = new(
+            database, "UPDATE records SET state = 1, token = ?2, lease_until = ?3, expires_at = ?4, attempt = attempt + 1 WHERE rowid = ?1");
+        _forget = new(
+            database,
+            "UPDATE records SET forgotten = 1, state = 2, lease_until = 0, expires_at = ?2, answer = NULL, probe = NULL WHERE rowid = ?1");
+        _findUncertain = new(
+            database,
+            """
+            SELECT id, fingerprint, attempt, probe, expires_at FROM records
+            WHERE probe IS NOT NULL AND state <> 3 AND id > ?1 AND (state = 2 OR lease_until <= ?2) AND expires_at > ?2
+            ORDER BY id LIMIT ?3
+            """);
         _delete = new(database, "DELETE FROM records WHERE rowid = ?1");
         _sweep = new(
             database, "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)");
@@ -58,66 +74,112 @@ internal sealed class RecordTable : IDisposable
 
     public ClaimResult Claim(in ClaimRequest claim, long now)
     {
-        if (!TryFind(claim.Id, now, out var row))
+        if (FindRow(claim.Id, now) is not { IsForgotten: false } row)
         {
-            Put(claim, Claimed, now, answer: null);
+            var fresh = claim with { Attempt = 1 };
+            Put(fresh, RecordRow.Claimed, now, answer: null);
             return new ClaimResult(ClaimState.Claimed, claim.Fingerprint);
         }
 
-        return row.State switch
+        var found = row.ToResult(now);
+        if (row.State == RecordRow.Claimed && row.Token == claim.Token)
         {
-            Settled => new ClaimResult(ClaimState.Settled, row.Fingerprint, Answer: row.Answer),
-            Claimed when row.Token == claim.Token => new ClaimResult(ClaimState.Claimed, row.Fingerprint),
-            Claimed when row.LeaseUntil > now => new ClaimResult(ClaimState.InProgress, row.Fingerprint, TimeSpan.FromMilliseconds(row.LeaseUntil - now)),
-            _ => new ClaimResult(ClaimState.Uncertain, row.Fingerprint),
-        };
+            return new ClaimResult(ClaimState.Claimed, row.Fingerprint, Attempt: row.Attempt);
+        }
+
+        if (found.State != ClaimState.Uncertain || row.Attempt != claim.TakeOver || row.Fingerprint != claim.Fingerprint)
+        {
+            return found;
+        }
+
+        // The retention goes on, but the record must outlive its claim.
+        var leaseUntil = now + Milliseconds(claim.Lease);
+        _takeOver.Bind(1, row.RowId).Bind(2, claim.Token.ToArray()).Bind(3, leaseUntil).Bind(4, Math.Max(row.ExpiresAt, leaseUntil)).Run();
+        return new ClaimResult(ClaimState.Claimed, row.Fingerprint, Attempt: row.Attempt + 1);
     }
 
-    public WriteResult Settle(in ClaimRequest claim, ReadOnlyMemory<byte> answer, long now) => End(claim, Settled, answer, now);
+    /// <summary>What is on record; null when nothing is.</summary>
+    public ClaimResult? Find(RecordId id, long now) => FindRow(id, now) is { IsForgotten: false } row ? row.ToResult(now) : null;
 
-    public WriteResult MarkUncertain(in ClaimRequest claim, long now) => End(claim, Uncertain, answer: null, now);
+    public WriteResult Settle(in ClaimRequest claim, ReadOnlyMemory<byte> answer, long now) => End(claim, RecordRow.Settled, answer, now);
+
+    public WriteResult MarkUncertain(in ClaimRequest claim, long now) => End(claim, RecordRow.Uncertain, answer: null, now);
 
     public WriteResult Release(in ClaimRequest claim, long now)
     {
-        if (!TryFind(claim.Id, now, out var row))
+        if (FindOwn(claim, now, out var refusal) is not { } row)
         {
-            return WriteResult.Gone;
+            return refusal ?? WriteResult.Gone;
         }
 
-        if (row.Token != claim.Token)
-        {
-            return WriteResult.Foreign;
-        }
-
-        if (row.State != Claimed)
+        if (row.State != RecordRow.Claimed)
         {
             return WriteResult.Settled;
         }
 
-        _delete.Bind(1, row.RowId).Run();
+        if (row.Attempt == 1)
+        {
+            _delete.Bind(1, row.RowId).Run();
+        }
+        else
+        {
+            Update(row.RowId, RecordRow.Uncertain, row.LeaseUntil, row.ExpiresAt, answer: null);
+        }
+
         return WriteResult.Done;
     }
 
     public WriteResult Renew(in ClaimRequest claim, long now)
     {
-        if (!TryFind(claim.Id, now, out var row))
+        if (FindOwn(claim, now, out var refusal) is not { } row)
         {
-            Put(claim, Claimed, now, answer: null);
-            return WriteResult.Recreated;
+            return refusal ?? PutBack(claim, RecordRow.Claimed, now, answer: null);
         }
 
-        if (row.Token != claim.Token)
-        {
-            return WriteResult.Foreign;
-        }
-
-        if (row.State != Claimed)
+        if (row.State != RecordRow.Claimed)
         {
             return WriteResult.Settled;
         }
 
-        Update(row.RowId, Claimed, now + Milliseconds(claim.Lease), now + Milliseconds(claim.Retention), answer: null);
+        Update(row.RowId, RecordRow.Claimed, now + Milliseconds(claim.Lease), now + Milliseconds(claim.Retention), answer: null);
         return WriteResult.Done;
+    }
+
+    /// <summary>Deletes a settled or uncertain record, and keeps its owner out until <paramref name="expiresAt"/>.</summary>
+    public bool Forget(RecordId id, long now, long expiresAt)
+    {
+        if (FindRow(id, now) is not { IsForgotten: false } row || row.ToResult(now).State == ClaimState.InProgress)
+        {
+            return false;
+        }
+
+        _forget.Bind(1, row.RowId).Bind(2, expiresAt).Run();
+        return true;
+    }
+
+    /// <summary>The uncertain records with a probe that follow <paramref name="after"/>, in the order of their ids.</summary>
+    public IReadOnlyList<UncertainRecord> FindUncertain(RecordId after, int max, long now)
+    {
+        var found = new List<UncertainRecord>();
+        try
+        {
+            _findUncertain.Bind(1, after.Digest).Bind(2, now).Bind(3, max);
+            while (_findUncertain.Step())
+            {
+                found.Add(new UncertainRecord(
+                    new RecordId(Digest.From(_findUncertain.GetBlob(0))),
+                    Fingerprint.From(_findUncertain.GetBlob(1)),
+                    (int)_findUncertain.GetInt64(2),
+                    _findUncertain.GetBlob(3).ToArray(),
+                    TimeSpan.FromMilliseconds(_findUncertain.GetInt64(4) - now)));
+            }
+
+            return found;
+        }
+        finally
+        {
+            _findUncertain.Reset();
+        }
     }
 
     /// <summary>Deletes up to <paramref name="limit"/> records whose retention is over; returns how many.</summary>
@@ -138,7 +200,7 @@ internal sealed class RecordTable : IDisposable
 
     public void Dispose()
     {
-        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _delete, _sweep, _addSecret, _getSecret])
+        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _takeOver, _forget, _findUncertain, _delete, _sweep, _addSecret, _getSecret])
         {
             statement.Dispose();
         }
@@ -146,20 +208,14 @@ internal sealed class RecordTable : IDisposable
 
     private WriteResult End(in ClaimRequest claim, int state, ReadOnlyMemory<byte>? answer, long now)
     {
-        if (!TryFind(claim.Id, now, out var row))
+        if (FindOwn(claim, now, out var refusal) is not { } row)
         {
-            Put(claim, state, now, answer);
-            return WriteResult.Recreated;
+            return refusal ?? PutBack(claim, state, now, answer);
         }
 
-        if (row.Token != claim.Token)
+        if (row.State == RecordRow.Settled)
         {
-            return WriteResult.Foreign;
-        }
-
-        if (row.State == Settled)
-        {
-            return state == Settled ? WriteResult.Done : WriteResult.Settled;
+            return state == RecordRow.Settled ? WriteResult.Done : WriteResult.Settled;
         }
 
         // The retention counts from the claim: settling does not move it.
@@ -167,27 +223,52 @@ internal sealed class RecordTable : IDisposable
         return WriteResult.Done;
     }
 
-    private bool TryFind(RecordId id, long now, out Row row)
+    /// <summary>
+    /// The record, when it is the owner's. Null without a refusal when the store lost it, which includes a take-over that was lost; the
+    /// owner may put it back.
+    /// </summary>
+    private RecordRow? FindOwn(in ClaimRequest claim, long now, out WriteResult? refusal)
+    {
+        refusal = null;
+        if (FindRow(claim.Id, now) is not { } row)
+        {
+            return null;
+        }
+
+        var isOwn = row.Token == claim.Token;
+        if (isOwn && !row.IsForgotten)
+        {
+            return row;
+        }
+
+        if (isOwn || row.Attempt > claim.Attempt)
+        {
+            refusal = WriteResult.TakenOver;
+        }
+        else if (!row.IsForgotten && (row.State == RecordRow.Settled || row.Attempt == claim.Attempt))
+        {
+            refusal = WriteResult.Foreign;
+        }
+
+        return null;
+    }
+
+    private RecordRow? FindRow(RecordId id, long now)
     {
         try
         {
-            var found = _find.Bind(1, id.Digest).Step() && _find.GetInt64(5) > now;
-            row = found
-                ? new Row(
-                    _find.GetInt64(0),
-                    (int)_find.GetInt64(1),
-                    new ClaimToken(new Guid(_find.GetBlob(2), bigEndian: true)),
-                    Fingerprint.From(_find.GetBlob(3)),
-                    _find.GetInt64(4),
-                    _find.GetInt64(5),
-                    _find.GetBlob(6).ToArray())
-                : default;
-            return found;
+            return _find.Bind(1, id.Digest).Step() && RecordRow.Read(_find) is var row && row.ExpiresAt > now ? row : null;
         }
         finally
         {
             _find.Reset();
         }
+    }
+
+    private WriteResult PutBack(in ClaimRequest claim, int state, long now, ReadOnlyMemory<byte>? answer)
+    {
+        Put(claim, state, now, answer);
+        return WriteResult.Recreated;
     }
 
     private void Put(in ClaimRequest claim, int state, long now, ReadOnlyMemory<byte>? answer)
@@ -200,17 +281,16 @@ internal sealed class RecordTable : IDisposable
             .Bind(4, claim.Fingerprint.ToArray())
             .Bind(5, now + Milliseconds(claim.Lease))
             .Bind(6, now + Milliseconds(claim.Retention));
-        BindAnswer(_put, 7, answer).Run();
+        BindBytes(_put, 7, answer);
+        _put.Bind(8, claim.Attempt);
+        BindBytes(_put, 9, claim.Probe.IsEmpty || state == RecordRow.Settled ? default(ReadOnlyMemory<byte>?) : claim.Probe).Run();
     }
 
     private void Update(long rowId, int state, long leaseUntil, long expiresAt, ReadOnlyMemory<byte>? answer) =>
-        BindAnswer(_update.Bind(1, rowId).Bind(2, state).Bind(3, leaseUntil).Bind(4, expiresAt), 5, answer).Run();
+        BindBytes(_update.Bind(1, rowId).Bind(2, state).Bind(3, leaseUntil).Bind(4, expiresAt), 5, answer).Run();
 
-    private static Statement BindAnswer(Statement statement, int parameter, ReadOnlyMemory<byte>? answer) =>
-        answer is { } bytes ? statement.Bind(parameter, bytes.Span) : statement.BindNull(parameter);
+    private static Statement BindBytes(Statement statement, int parameter, ReadOnlyMemory<byte>? value) =>
+        value is { } bytes ? statement.Bind(parameter, bytes.Span) : statement.BindNull(parameter);
 
     private static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
-
-    private readonly record struct Row(
-        long RowId, int State, ClaimToken Token, Fingerprint Fingerprint, long LeaseUntil, long ExpiresAt, byte[] Answer);
 }

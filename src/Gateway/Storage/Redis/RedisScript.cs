@@ -4,7 +4,10 @@ using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
 
-/// <summary>A Lua file and its SHA-1, so that only its hash travels; the server is handed the text when it does not know it (NOSCRIPT).</summary>
+/// <summary>
+/// A Lua file, with what the files share (record.lua), and its SHA-1, so that only its hash travels; the server is handed the text when it
+/// does not know it (NOSCRIPT).
+/// </summary>
 internal sealed class RedisScript
 {
     private readonly string _text;
@@ -12,10 +15,11 @@ internal sealed class RedisScript
 
     public RedisScript(string file)
     {
-        _text = EmbeddedResource.Read(file);
+        _text = EmbeddedResource.Read(file).Replace("--- record.lua\n", EmbeddedResource.Read("record.lua"), StringComparison.Ordinal);
         if (TestHooks.HasDefect("no-token-comparison"))
         {
-            _text = _text.Replace("record[2] ~= ARGV[1]", "false", StringComparison.Ordinal);
+            _text = _text.Replace("record[1] ~= 'x' and record[2] == ARGV[1]", "record[1] ~= 'x'", StringComparison.Ordinal)
+                .Replace("record[2] ~= ARGV[1]", "not record[1]", StringComparison.Ordinal);
         }
 
         if (TestHooks.HasDefect("lease-expiry-is-permission"))
@@ -31,9 +35,8 @@ internal sealed class RedisScript
     /// <summary>Hands the text to a server, so that even a call whose reply is lost is executed.</summary>
     public Task LoadAsync(IServer server) => server.ScriptLoadAsync(_text);
 
-    public async Task<RedisResult> RunAsync(IDatabase database, RedisKey key, RedisValue[] arguments, CommandFlags flags)
+    public async Task<RedisResult> RunAsync(IDatabase database, RedisKey[] keys, RedisValue[] arguments, CommandFlags flags)
     {
-        RedisKey[] keys = [key];
         try
         {
             return await database.ScriptEvaluateAsync(_hash, keys, arguments, flags);

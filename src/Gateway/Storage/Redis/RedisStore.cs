@@ -5,14 +5,10 @@ namespace Gateway.Storage.Redis;
 
 /// <summary>
 /// Keys and answers in Redis, one node or a Cluster, each step one Lua script, so that many gateways can share it. Its clock is the
-/// server's (TIME). Every call has a timeout of our own, because the client's asynchronous calls have none, and the number of calls
-/// under way is bounded, because the client queues without end.
+/// server's (TIME).
 /// </summary>
 internal sealed class RedisStore : IIdempotencyStore
 {
-    /// <summary>Calls beyond this many fail at once: a slow server must not fill the memory with waiting requests.</summary>
-    private const int MaxOutstanding = 10_000;
-
     /// <summary>How many journal entries are written back at a time.</summary>
     private const int PutBackBatch = 256;
 
@@ -20,25 +16,46 @@ internal sealed class RedisStore : IIdempotencyStore
     private static readonly RedisScript SettleScript = new("settle.lua");
     private static readonly RedisScript ReleaseScript = new("release.lua");
     private static readonly RedisScript RenewScript = new("renew.lua");
+    private static readonly RedisScript WatchScript = new("watch.lua");
+    private static readonly RedisScript ForgetScript = new("forget.lua");
+    private static readonly RedisScript[] Scripts = [ClaimScript, SettleScript, ReleaseScript, RenewScript, WatchScript, ForgetScript, .. RedisSweep.Scripts];
     private static readonly RedisValue StateAnswered = "a";
     private static readonly RedisValue StateUncertain = "u";
 
     private readonly StoreSettings _settings;
-    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly RedisConnection _connection;
     private readonly RedisJournal _journal;
-    private int _outstanding;
-    private volatile bool _failing;
+    private readonly RedisKeys _keys;
+    private readonly RedisAnnouncements _changed;
+    private readonly RedisAnnouncements _forgotten;
+    private readonly RedisCalls _calls;
+    private readonly RedisSweep _sweep;
 
     public RedisStore(StoreSettings settings, TimeProvider time, ILogger<RedisStore> logger)
     {
         _settings = settings;
-        _time = time;
         _logger = logger;
         _journal = new RedisJournal(time);
         Description = Describe(settings);
-        _connection = new RedisConnection(settings, Description, [ClaimScript, SettleScript, ReleaseScript, RenewScript], PutBackAsync, time, logger);
+        _keys = new RedisKeys(settings.Redis.KeyPrefix);
+        _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
+        _forgotten = new RedisAnnouncements(settings.Redis.KeyPrefix + "forgotten", settings.Timeout, time);
+        _connection = new RedisConnection(settings, Description, Scripts, PutBackAsync, time, logger);
+        _calls = new RedisCalls(settings, Description, _connection, time, logger);
+        _sweep = new RedisSweep(_calls, _keys);
+    }
+
+    public event Action<RecordId>? Changed
+    {
+        add => _changed.Heard += value;
+        remove => _changed.Heard -= value;
+    }
+
+    public event Action<RecordId>? Forgotten
+    {
+        add => _forgotten.Heard += value;
+        remove => _forgotten.Heard -= value;
     }
 
     public string Description { get; }
@@ -56,10 +73,10 @@ internal sealed class RedisStore : IIdempotencyStore
             reply = await SendClaimAsync(claim, cancellationToken);
         }
 
-        var result = RedisReply.ToClaimResult(claim, reply);
+        var result = RedisReply.ToClaimResult(reply, claim.Fingerprint);
         if (result.State == ClaimState.Claimed)
         {
-            _journal.Add(claim, end: null);
+            _journal.Add(claim with { Attempt = result.Attempt }, end: null);
         }
 
         return result;
@@ -74,9 +91,9 @@ internal sealed class RedisStore : IIdempotencyStore
     public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
         // Remembered before it is sent. True whether it is acknowledged or not: from here on the key may be another's, and the claim must
-        // not be put back.
-        _journal.Add(claim, ClaimEnd.Release);
-        return WriteAsync(ReleaseScript, claim, [claim.Token.ToArray()], cancellationToken);
+        // not be put back. One that was taken over goes back to uncertain.
+        _journal.Add(claim, claim.Attempt > 1 ? ClaimEnd.MarkUncertain : ClaimEnd.Release);
+        return WriteAsync(ReleaseScript, claim, [claim.Token.ToArray(), claim.Attempt], cancellationToken);
     }
 
     public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
@@ -99,13 +116,29 @@ internal sealed class RedisStore : IIdempotencyStore
         }
     }
 
+    public async ValueTask<ClaimResult?> WatchAsync(RecordId id, CancellationToken cancellationToken)
+    {
+        // Subscribed first, so that no end falls between.
+        await _changed.FollowAsync(_connection.VerifiedDatabase.Multiplexer).WaitAsync(cancellationToken);
+        var reply = await _calls.RunAsync(WatchScript, _keys.Of(id), [ClaimToken.Create().ToArray(), _changed.Channel], isClaim: true, cancellationToken);
+        return RedisReply.IsAbsent(reply) ? null : RedisReply.ToClaimResult(reply);
+    }
+
+    public ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken) => _sweep.FindAsync(max, cancellationToken);
+
+    public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)
+    {
+        RedisValue[] arguments = [ClaimToken.Create().ToArray(), NotAfter(), Milliseconds(IIdempotencyStore.ForgottenFor), _forgotten.Channel];
+        return RedisReply.ToIsForgotten(await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, isClaim: true, cancellationToken));
+    }
+
     public ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) => new(_connection.Secret);
 
     public async ValueTask PingAsync(CancellationToken cancellationToken)
     {
         // Asked first, so that looking at a store that is not there yet is no outage in the log.
         _ = _connection.VerifiedDatabase;
-        await CallAsync(database => database.PingAsync(CommandFlags.DemandMaster), isClaim: true, cancellationToken);
+        await _calls.CallAsync(database => database.PingAsync(CommandFlags.DemandMaster), isClaim: true, cancellationToken);
     }
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
@@ -113,10 +146,14 @@ internal sealed class RedisStore : IIdempotencyStore
     private async ValueTask<RedisResult[]> SendClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
         // A claim is not redirected: a slot that moved means a server that may not have been looked at yet, which happens first.
-        var reply = await RunAsync(
+        _ = _forgotten.FollowAsync(_connection.VerifiedDatabase.Multiplexer);
+        var reply = await _calls.RunAsync(
             ClaimScript,
-            claim,
-            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter()],
+            _keys.Of(claim.Id),
+            [
+                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter(), claim.TakeOver,
+                ToValue(claim.Probe),
+            ],
             isClaim: true,
             cancellationToken);
         _connection.Clock.Set((long)reply[2]);
@@ -127,11 +164,25 @@ internal sealed class RedisStore : IIdempotencyStore
     private async ValueTask<WriteResult> EndAsync(
         ClaimRequest claim, ClaimEnd end, RedisValue state, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
     {
-        var result = await WriteAsync(
-            SettleScript,
-            claim,
-            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), state, ToValue(answer)],
-            cancellationToken);
+        WriteResult result;
+        try
+        {
+            result = await WriteAsync(
+                SettleScript,
+                claim,
+                [
+                    claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), state, ToValue(answer), claim.Attempt,
+                    ToValue(claim.Probe),
+                ],
+                cancellationToken);
+        }
+        catch (StoreUnavailableException)
+        {
+            // Nobody works on it any more: put back as it is on record, its claim would begin another lease.
+            _journal.Add(claim, ClaimEnd.MarkUncertain);
+            throw;
+        }
+
         if (result is WriteResult.Done or WriteResult.Recreated)
         {
             _journal.Add(claim, end, answer);
@@ -145,7 +196,10 @@ internal sealed class RedisStore : IIdempotencyStore
         var result = await WriteAsync(
             RenewScript,
             claim,
-            [claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter()],
+            [
+                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter(), claim.Attempt,
+                ToValue(claim.Probe),
+            ],
             cancellationToken);
         if (result is WriteResult.Done or WriteResult.Recreated)
         {
@@ -181,101 +235,10 @@ internal sealed class RedisStore : IIdempotencyStore
     }
 
     private async ValueTask<WriteResult> WriteAsync(RedisScript script, ClaimRequest claim, RedisValue[] arguments, CancellationToken cancellationToken) =>
-        RedisReply.ToWriteResult(await RunAsync(script, claim, arguments, isClaim: false, cancellationToken));
-
-    /// <summary>Runs a script on a record. Its reply begins with the token that was sent: a reply that does not belongs to another request.</summary>
-    private async Task<RedisResult[]> RunAsync(
-        RedisScript script, ClaimRequest claim, RedisValue[] arguments, bool isClaim, CancellationToken cancellationToken)
-    {
-        var flags = isClaim ? CommandFlags.DemandMaster | CommandFlags.NoRedirect : CommandFlags.DemandMaster;
-        var key = KeyOf(claim.Id);
-        return await CallAsync(
-            async database =>
-            {
-                var result = await script.RunAsync(database, key, arguments, flags);
-                if (RedisReply.TryRead(result, token: (byte[])arguments[0]!) is { } reply)
-                {
-                    return reply;
-                }
-
-                StoreLog.Desynchronised(_logger, Description);
-                _connection.Distrust(database.Multiplexer);
-                throw new StoreUnavailableException("Redis answered with another request's reply") { MayHaveTakenEffect = true };
-            },
-            isClaim,
-            cancellationToken);
-    }
-
-    /// <summary>Every call of the client goes through here: bounded in number and time, and failing in one way.</summary>
-    private async Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, bool isClaim, CancellationToken cancellationToken)
-    {
-        if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
-        {
-            Interlocked.Decrement(ref _outstanding);
-            throw new StoreUnavailableException($"more than {MaxOutstanding} calls to Redis are under way");
-        }
-
-        Task<T>? underWay = null;
-        try
-        {
-            underWay = call(isClaim ? _connection.VerifiedDatabase : _connection.Database);
-            var result = await underWay.WaitAsync(_settings.Timeout, _time, cancellationToken);
-            if (_failing && isClaim)
-            {
-                _failing = false;
-                StoreLog.Recovered(_logger, Description);
-            }
-
-            return result;
-        }
-        catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
-        {
-            // The client throws a dozen types and has its own bugs; whatever it was, the caller got no answer.
-            throw Explain(e, wasSent: underWay is not null);
-        }
-        finally
-        {
-            if (underWay is { IsCompleted: false })
-            {
-                // Given up, but still queued in the client: it counts until the client is done with it.
-                _ = underWay.ContinueWith(
-                    abandoned => Interlocked.Decrement(ref _outstanding), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            }
-            else
-            {
-                Interlocked.Decrement(ref _outstanding);
-            }
-        }
-    }
-
-    private StoreUnavailableException Explain(Exception e, bool wasSent)
-    {
-        if (e is RedisServerException && RedisErrors.HasCode(e, "READONLY"))
-        {
-            _connection.Doubt();
-        }
-
-        var explained = e as StoreUnavailableException ?? new StoreUnavailableException(
-            e is TimeoutException ? $"Redis gave no answer within {_settings.Timeout.TotalSeconds:0.###} s" : $"Redis failed: {RedisErrors.Describe(e)}", e)
-        {
-            // A refusal is an answer: nothing was executed.
-            MayHaveTakenEffect = wasSent && e is not RedisServerException,
-        };
-        if (!_failing && wasSent)
-        {
-            // A connection that is not there is the watch's to report.
-            _failing = true;
-            StoreLog.Failing(_logger, Description, explained.Message);
-        }
-
-        return explained;
-    }
+        RedisReply.ToWriteResult(await _calls.RunAsync(script, _keys.Of(claim.Id), arguments, isClaim: false, cancellationToken));
 
     /// <summary>The store time after which a claim or a re-created one must not take effect: its caller has been told by then.</summary>
     private long NotAfter() => _connection.Clock.Now + Milliseconds(_settings.Timeout);
-
-    /// <summary>The bucket is the Cluster's hash tag: what belongs to one bucket shares a slot.</summary>
-    private RedisKey KeyOf(RecordId id) => $"{_settings.Redis.KeyPrefix}{{b{id.Bucket:d4}}}:{id}";
 
     private static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
 

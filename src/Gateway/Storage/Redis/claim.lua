@@ -1,38 +1,58 @@
--- Claims a key, or tells what is on record.
+-- Claims a key, takes an uncertain one over, or tells what is on record.
 --
--- KEYS[1]  the record, a hash:
---            s  state: c claimed, u uncertain, a answered (settled)
---            t  token of the owner
---            f  fingerprint
---            l  end of the lease, store time in ms
---            a  the answer (RecordFormat), when settled
---          Its expiry is the retention.
--- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms)
--- returns  {token, what is there, store time in ms, fingerprint, rest of the lease in ms, answer}; see RedisStore.ToClaimResult.
---          The token shows the caller that the reply is its own.
+-- KEYS     the record, the open ones (see record.lua)
+-- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms), attempt to take over (or 0), probe (or empty)
+-- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease in ms, answer}; see RedisReply.ToClaimResult
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local record = redis.call('HMGET', KEYS[1], 's', 't', 'f', 'l', 'a')
-local state = record[1]
+local record = redis.call('HMGET', KEYS[1], 's', 't', 'f', 'l', 'a', 'n')
+local state = record[1] ~= 'x' and record[1]
 if not state then
   -- A claim that a healed link delivers late must not take effect: its caller was told that the store is down.
   if now > tonumber(ARGV[5]) then
     return {ARGV[1], 'late', now}
   end
+  if record[1] then
+    redis.call('DEL', KEYS[1])
+  end
   redis.call('HSET', KEYS[1], 's', 'c', 't', ARGV[1], 'f', ARGV[2], 'l', string.format('%.0f', now + ARGV[3]))
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
-  return {ARGV[1], 'claimed', now}
+  if ARGV[7] == '' then
+    return {ARGV[1], 'claimed', now, 1}
+  end
 end
+--- record.lua
+if not state then
+  redis.call('HSET', KEYS[1], 's', 'o', 'p', ARGV[7])
+  open(now + ARGV[3])
+  return {ARGV[1], 'claimed', now, 1}
+end
+local attempt = tonumber(record[6] or 1)
 if state == 'a' then
-  return {ARGV[1], 'settled', now, record[3], 0, record[5]}
+  return {ARGV[1], 'settled', now, attempt, record[3], 0, record[5]}
 end
-if state == 'c' then
+if state == 'c' or state == 'o' then
   if record[2] == ARGV[1] then
-    return {ARGV[1], 'claimed', now}
+    return {ARGV[1], 'claimed', now, attempt}
   end
   local rest = record[4] - now
-  if rest > 0 then
-    return {ARGV[1], 'in-progress', now, record[3], rest}
+  -- A lock (its retention is its lease) is never uncertain: it expires this very moment.
+  if rest > 0 or ARGV[3] == ARGV[4] then
+    return {ARGV[1], 'in-progress', now, attempt, record[3], math.max(rest, 1)}
   end
 end
-return {ARGV[1], 'uncertain', now, record[3]}
+if attempt ~= tonumber(ARGV[6]) or record[3] ~= ARGV[2] then
+  return {ARGV[1], 'uncertain', now, attempt, record[3]}
+end
+if now > tonumber(ARGV[5]) then
+  return {ARGV[1], 'late', now}
+end
+redis.call('HSET', KEYS[1], 's', 'o', 't', ARGV[1], 'l', string.format('%.0f', now + ARGV[3]), 'n', attempt + 1)
+-- The retention goes on, but the record must outlive its claim.
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+if redis.call('HEXISTS', KEYS[1], 'p') == 1 then
+  open(now + ARGV[3])
+end
+return {ARGV[1], 'claimed', now, attempt + 1}

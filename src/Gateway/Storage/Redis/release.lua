@@ -1,17 +1,33 @@
 -- Frees a claimed key whose request provably never reached the backend.
 --
--- KEYS[1]  the record (see claim.lua)
--- ARGV     token
--- returns  {token, result}: done | gone | foreign | settled
-local record = redis.call('HMGET', KEYS[1], 's', 't')
-if not record[1] then
-  return {ARGV[1], 'gone'}
+-- KEYS     the record, the open ones (see record.lua)
+-- ARGV     token, attempt
+-- returns  {token, result}: done | gone | foreign | taken-over | settled
+--- record.lua
+local record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w')
+local refused = refusal(record, ARGV[2])
+if refused then
+  return {ARGV[1], refused}
 end
 if record[2] ~= ARGV[1] then
-  return {ARGV[1], 'foreign'}
+  return {ARGV[1], 'gone'}
 end
-if record[1] ~= 'c' then
+if record[1] ~= 'c' and record[1] ~= 'o' then
   return {ARGV[1], 'settled'}
 end
-redis.call('DEL', KEYS[1])
+if record[5] then
+  announce(record[5])
+end
+if record[3] then
+  -- An earlier attempt may have been executed: what was taken over as uncertain is uncertain again.
+  redis.call('HSET', KEYS[1], 's', 'u')
+  if record[4] then
+    open(0)
+  end
+else
+  if record[4] then
+    close()
+  end
+  redis.call('DEL', KEYS[1])
+end
 return {ARGV[1], 'done'}

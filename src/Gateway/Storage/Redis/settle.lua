@@ -1,21 +1,45 @@
 -- Ends a claim: settled with an answer, or uncertain. Only the owner may; repeating it changes nothing.
 --
--- KEYS[1]  the record (see claim.lua)
--- ARGV     token, fingerprint, retention ms, new state (a or u), answer (empty for u)
--- returns  {token, result}: done | recreated | foreign | settled
+-- KEYS     the record, the open ones (see record.lua)
+-- ARGV     token, fingerprint, retention ms, new state (a or u), answer (empty for u), attempt, probe (or empty)
+-- returns  {token, result}: done | recreated | foreign | taken-over | settled
 local record = redis.call('HMGET', KEYS[1], 's', 't')
-if not record[1] then
+if record[1] == 'c' and record[2] == ARGV[1] then
+  -- The retention counts from the claim: settling does not move it.
+  redis.call('HSET', KEYS[1], 's', ARGV[4], 'a', ARGV[5])
+  return {ARGV[1], 'done'}
+end
+--- record.lua
+record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w')
+local refused = refusal(record, ARGV[6])
+if refused then
+  return {ARGV[1], refused}
+end
+local result = 'done'
+local probe = record[4]
+if record[2] ~= ARGV[1] then
   -- The store lost the claim, its owner knows better: put it back.
+  result = 'recreated'
+  probe = probe or (ARGV[7] ~= '' and ARGV[7])
   redis.call('HSET', KEYS[1], 's', ARGV[4], 't', ARGV[1], 'f', ARGV[2], 'l', '0', 'a', ARGV[5])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return {ARGV[1], 'recreated'}
-end
-if record[2] ~= ARGV[1] then
-  return {ARGV[1], 'foreign'}
-end
-if record[1] == 'a' then
+  if tonumber(ARGV[6]) > 1 then
+    redis.call('HSET', KEYS[1], 'n', ARGV[6])
+  end
+elseif record[1] == 'a' then
   return {ARGV[1], ARGV[4] == 'a' and 'done' or 'settled'}
+else
+  redis.call('HSET', KEYS[1], 's', ARGV[4], 'a', ARGV[5])
 end
--- The retention counts from the claim: settling does not move it.
-redis.call('HSET', KEYS[1], 's', ARGV[4], 'a', ARGV[5])
-return {ARGV[1], 'done'}
+if probe then
+  if ARGV[4] == 'a' then
+    close()
+  else
+    redis.call('HSET', KEYS[1], 'p', probe)
+    open(0)
+  end
+end
+if record[5] then
+  announce(record[5])
+end
+return {ARGV[1], result}
