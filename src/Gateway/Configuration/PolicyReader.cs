@@ -56,9 +56,9 @@ internal static class PolicyReader
             reader.Errors.Add(reader.PathOf("Methods"), null, "expected at least one method; a policy without methods protects nothing");
         }
 
-        if (policy.Retention < policy.Lease)
+        if (policy.Retention <= policy.Lease)
         {
-            reader.Errors.Add(reader.PathOf("Retention"), $"{policy.Retention:c}", $"at least the Lease ({policy.Lease:c}): a record must outlive its claim");
+            reader.Errors.Add(reader.PathOf("Retention"), $"{policy.Retention:c}", $"more than the Lease ({policy.Lease:c}): a record must outlive its claim");
         }
 
         var both = policy.ReleaseStatuses.Intersect(policy.UncertainStatuses).ToList();

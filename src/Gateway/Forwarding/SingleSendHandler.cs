@@ -18,7 +18,11 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         if (!IsSafe(request.Method) && !TestHooks.HasDefect("resend-cure-off"))
         {
             request.Content ??= new ByteArrayContent([]);
-            request.Options.Set(SendOnceKey, new SendOnce());
+            if (request.Options.TryGetValue(ForwardTrace.Key, out _))
+            {
+                // Where nobody keeps a claim, sending again what the backend says it did not process harms nobody (RFC 9113, section 8.7).
+                request.Options.Set(SendOnceKey, new SendOnce());
+            }
         }
 
         request.Headers.ExpectContinue = false;

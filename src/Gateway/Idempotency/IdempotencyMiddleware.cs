@@ -178,9 +178,9 @@ internal sealed class IdempotencyMiddleware(
     private async Task ReplayAsync(HttpContext context, IdempotencyPolicy policy, RecordId id, StoredResponse stored)
     {
         // A client that reads slowly holds the answer in memory for as long.
-        if (!budget.TryTakeForAnswer(stored.Body.Length))
+        if (!budget.TryTakeForReplay(stored.Body.Length))
         {
-            await RefuseAsync(context, policy, Problem.RequestNotBuffered, "There is no room for the recorded answer at the moment.", StoreRetryAfter, id);
+            await RefuseAsync(context, policy, Problem.StoreUnavailable, "The request was executed, and there is no room to give its recorded answer at the moment. Repeat it with the same key.", StoreRetryAfter, id);
             return;
         }
 

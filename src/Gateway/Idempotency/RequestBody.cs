@@ -37,18 +37,27 @@ internal sealed class RequestBody : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (!ReferenceEquals(_request.Body, _original))
+        try
         {
-            await _request.Body.DisposeAsync();
-            _request.Body = _original;
+            if (!ReferenceEquals(_request.Body, _original))
+            {
+                await _request.Body.DisposeAsync();
+                _request.Body = _original;
+            }
         }
-
-        if (_rented.Length > 0)
+        catch (IOException)
         {
-            ArrayPool<byte>.Shared.Return(_rented);
-            _rented = [];
+            // A temporary file on a full disk writes its last bytes in vain; it is gone all the same.
         }
+        finally
+        {
+            if (_rented.Length > 0)
+            {
+                ArrayPool<byte>.Shared.Return(_rented);
+                _rented = [];
+            }
 
-        _budget.Return(_room);
+            _budget.Return(_room);
+        }
     }
 }

@@ -16,7 +16,7 @@ internal sealed record Operation(string Key, string Scope, bool IsBrief = false)
     public const string BriefPath = "/brief";
 
     /// <summary>The shortest that a policy allows.</summary>
-    public static readonly TimeSpan BriefRetention = TimeSpan.FromSeconds(2);
+    public static readonly TimeSpan BriefRetention = TimeSpan.FromSeconds(2.5);
 
     public string Path => IsBrief ? BriefPath : LastingPath;
 

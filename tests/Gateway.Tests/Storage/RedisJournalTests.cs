@@ -25,6 +25,18 @@ public sealed class RedisJournalTests
         Assert.Equal(isPutBack, journal.Last().Count == 1);
     }
 
+    [Fact]
+    public void AnAnswer_StaysTheLastWord_WhenPuttingItBackFails()
+    {
+        var journal = new RedisJournal(_clock);
+        var claim = new ClaimRequest(default, ClaimToken.Create(), default, TimeSpan.FromSeconds(2), TimeSpan.FromHours(1));
+        journal.Add(claim, end: null);
+        journal.Add(claim, ClaimEnd.Settle, new byte[] { 1 });
+        journal.Add(claim, ClaimEnd.MarkUncertain);
+
+        Assert.Equal(ClaimEnd.Settle, Assert.Single(journal.Last()).End);
+    }
+
     private sealed class Clock : TimeProvider
     {
         public TimeSpan Now { get; set; }

@@ -299,6 +299,24 @@ public abstract partial class StoreContract
     }
 
     [Fact]
+    public async Task Forget_KeepsTheOwnerOfALaterAttemptOut_WhenTheKeyIsClaimedAgain()
+    {
+        var first = await UncertainAsync();
+        var second = Duplicate(first) with { TakeOver = 1, Attempt = 2 };
+        await Store.ClaimAsync(second, default);
+        await Store.MarkUncertainAsync(second, default);
+        await Store.ForgetAsync(first.Id, default);
+
+        var anew = Duplicate(first) with { Fingerprint = NewFingerprint() };
+        var claimed = await Store.ClaimAsync(anew, default);
+
+        Assert.Equal((ClaimState.Claimed, 2), (claimed.State, claimed.Attempt));
+        Assert.Equal(WriteResult.Foreign, await Store.SettleAsync(second, new byte[] { 1 }, default));
+        Assert.Equal([WriteResult.Foreign], await Store.RenewAsync([second], default));
+        Assert.Equal(WriteResult.Done, await Store.SettleAsync(anew with { Attempt = claimed.Attempt }, new byte[] { 2 }, default));
+    }
+
+    [Fact]
     public async Task Forget_IsAnnounced()
     {
         var heard = new ConcurrentQueue<RecordId>();

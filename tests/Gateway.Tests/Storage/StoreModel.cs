@@ -14,10 +14,12 @@ internal sealed class StoreModel
 
     public (ClaimState State, Fingerprint Fingerprint, int Attempt, byte? Answer) Claim(ClaimRequest claim)
     {
-        if (Find(claim.Id) is not { IsForgotten: false } entry)
+        var existing = Find(claim.Id);
+        if (existing is not { IsForgotten: false } entry)
         {
-            _entries[claim.Id] = NewClaim(claim with { Attempt = 1 });
-            return (ClaimState.Claimed, claim.Fingerprint, 1, null);
+            var attempt = existing?.Attempt ?? 1;
+            _entries[claim.Id] = NewClaim(claim with { Attempt = attempt });
+            return (ClaimState.Claimed, claim.Fingerprint, attempt, null);
         }
 
         var found = Describe(entry);

@@ -33,11 +33,15 @@ internal sealed class EmbeddedOperation<T>(Func<RecordTable, long, T> run, long 
         }
         else
         {
-            TrySetException(_failure);
+            TrySetException(_failure); // no effect when it was told already
         }
     }
 
-    public void Failed(StoreUnavailableException exception) => TrySetException(exception);
+    public void Failed(StoreUnavailableException exception)
+    {
+        _failure = exception;
+        TrySetException(exception);
+    }
 }
 
 /// <summary>What the writer needs to know of an operation; the result's type is the caller's business.</summary>

@@ -74,11 +74,13 @@ internal sealed class RecordTable : IDisposable
 
     public ClaimResult Claim(in ClaimRequest claim, long now)
     {
-        if (FindRow(claim.Id, now) is not { IsForgotten: false } row)
+        var existing = FindRow(claim.Id, now);
+        if (existing is not { IsForgotten: false } row)
         {
-            var fresh = claim with { Attempt = 1 };
+            // A forgotten record's attempt goes on, so that no late owner of it is ahead of the new one.
+            var fresh = claim with { Attempt = existing?.Attempt ?? 1 };
             Put(fresh, RecordRow.Claimed, now, answer: null);
-            return new ClaimResult(ClaimState.Claimed, claim.Fingerprint);
+            return new ClaimResult(ClaimState.Claimed, claim.Fingerprint, Attempt: fresh.Attempt);
         }
 
         var found = row.ToResult(now);

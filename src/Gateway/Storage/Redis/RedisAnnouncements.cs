@@ -13,6 +13,7 @@ internal sealed class RedisAnnouncements(string channel, TimeSpan timeout, TimeP
     private readonly Lock _lock = new();
     private volatile IConnectionMultiplexer? _link;
     private volatile Task _subscribed = Task.CompletedTask;
+    private volatile IConnectionMultiplexer? _refusedBy;
     private long _failedAt;
 
     public event Action<RecordId>? Heard;
@@ -46,15 +47,23 @@ internal sealed class RedisAnnouncements(string channel, TimeSpan timeout, TimeP
 
     private async Task SubscribeAsync(IConnectionMultiplexer link)
     {
+        var name = new RedisChannel(channel, RedisChannel.PatternMode.Literal);
         try
         {
             var subscriber = link.GetSubscriber();
-            await subscriber.SubscribeAsync(new RedisChannel(channel, RedisChannel.PatternMode.Literal), Hear).WaitAsync(timeout, time);
+            if (link == _refusedBy)
+            {
+                // The client remembers a subscription that the server refused, and would not send it again.
+                await subscriber.UnsubscribeAsync(name, Hear).WaitAsync(timeout, time);
+            }
+
+            await subscriber.SubscribeAsync(name, Hear).WaitAsync(timeout, time);
         }
 #pragma warning disable CA1031 // the client throws a dozen types; whatever it was, it is tried again, and callers poll meanwhile
         catch (Exception)
 #pragma warning restore CA1031
         {
+            _refusedBy = link;
             Volatile.Write(ref _failedAt, time.GetTimestamp());
         }
     }

@@ -42,6 +42,11 @@ internal sealed class RedisJournal(TimeProvider time)
         var last = new Dictionary<ClaimToken, Entry>();
         foreach (var entry in _entries.Where(IsStillTrue))
         {
+            if (entry.End == ClaimEnd.MarkUncertain && last.TryGetValue(entry.Claim.Token, out var settled) && settled.End == ClaimEnd.Settle)
+            {
+                continue; // a put-back that failed: the answer was acknowledged before
+            }
+
             if (entry.End is not null || !last.TryGetValue(entry.Claim.Token, out var earlier) || earlier.End is null)
             {
                 last[entry.Claim.Token] = entry;

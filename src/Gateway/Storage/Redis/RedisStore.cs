@@ -26,6 +26,7 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly ILogger _logger;
     private readonly RedisConnection _connection;
     private readonly RedisJournal _journal;
+    private int _putBack; // the watch's alone
     private readonly RedisKeys _keys;
     private readonly RedisAnnouncements _changed;
     private readonly RedisAnnouncements _forgotten;
@@ -129,7 +130,16 @@ internal sealed class RedisStore : IIdempotencyStore
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)
     {
         RedisValue[] arguments = [ClaimToken.Create().ToArray(), NotAfter(), Milliseconds(IIdempotencyStore.ForgottenFor), _forgotten.Channel];
-        return RedisReply.ToIsForgotten(await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, isClaim: true, cancellationToken));
+        var reply = await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, isClaim: true, cancellationToken);
+        if (RedisReply.IsLate(reply))
+        {
+            // As for a claim: this node's clock is ahead of the last one asked.
+            _connection.Clock.Set((long)reply[2]);
+            arguments[1] = NotAfter();
+            reply = await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, isClaim: true, cancellationToken);
+        }
+
+        return RedisReply.ToIsForgotten(reply);
     }
 
     public ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) => new(_connection.Secret);
@@ -210,28 +220,47 @@ internal sealed class RedisStore : IIdempotencyStore
     }
 
     /// <summary>Writes the journal to a server that may have lost it. Every write compares tokens, so that repeating one is harmless.</summary>
-    /// <returns>How many were missing.</returns>
+    /// <returns>How many were missing, those of earlier tries that failed half-way included.</returns>
+    /// <exception cref="StoreUnavailableException">Some could not be written; to be repeated.</exception>
     private async Task<int> PutBackAsync()
     {
-        var putBack = 0;
+        StoreUnavailableException? failure = null;
         foreach (var batch in _journal.Last().Chunk(PutBackBatch))
         {
-            var results = await Task.WhenAll(batch.Select(entry => entry.End is { } end
-                ? this.EndAsync(entry.Claim, end, entry.Answer).AsTask()
-                : RenewAsync(entry.Claim, CancellationToken.None)));
-            putBack += results.Count(result => result == WriteResult.Recreated);
+            var results = await Task.WhenAll(batch.Select(TryPutBackAsync));
+            _putBack += results.Count(result => result == WriteResult.Recreated);
             foreach (var (entry, _) in batch.Zip(results).Where(pair => pair.Second == WriteResult.Foreign && pair.First.End != ClaimEnd.Release))
             {
                 StoreLog.ClaimForeign(_logger, entry.Claim.Id.Short);
             }
+
+            if (failure is not null)
+            {
+                throw failure;
+            }
         }
 
+        var putBack = _putBack;
+        _putBack = 0;
         if (putBack > 0)
         {
             StoreLog.PutBack(_logger, Description, putBack);
         }
 
         return putBack;
+
+        async Task<WriteResult> TryPutBackAsync(RedisJournal.Entry entry)
+        {
+            try
+            {
+                return entry.End is { } end ? await this.EndAsync(entry.Claim, end, entry.Answer) : await RenewAsync(entry.Claim, CancellationToken.None);
+            }
+            catch (StoreUnavailableException e)
+            {
+                failure = e;
+                return WriteResult.Unknown;
+            }
+        }
     }
 
     private async ValueTask<WriteResult> WriteAsync(RedisScript script, ClaimRequest claim, RedisValue[] arguments, CancellationToken cancellationToken) =>

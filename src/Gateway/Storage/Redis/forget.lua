@@ -2,7 +2,7 @@
 --
 -- KEYS     the record, the open ones (see record.lua)
 -- ARGV     token, not-after (store time in ms), how long its owner is kept out in ms, channel
--- returns  {token, result}: done | refused | late
+-- returns  {token, result}: done | refused | late (and store time in ms)
 --- record.lua
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'l', 'n', 'p', 'w')
 local time = redis.call('TIME')
@@ -12,7 +12,7 @@ if not record[1] or record[1] == 'x' or ((record[1] == 'c' or record[1] == 'o') 
 end
 -- What an operator was told to have failed must not delete a later record.
 if now > tonumber(ARGV[2]) then
-  return {ARGV[1], 'late'}
+  return {ARGV[1], 'late', now}
 end
 if record[5] then
   close()
@@ -26,5 +26,5 @@ if record[4] then
   redis.call('HSET', KEYS[1], 'n', record[4])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PUBLISH', ARGV[4], id())
+redis.pcall('PUBLISH', ARGV[4], id())
 return {ARGV[1], 'done'}

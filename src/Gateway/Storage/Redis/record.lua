@@ -31,7 +31,7 @@ end
 
 local function announce(channel)
   redis.call('HDEL', KEYS[1], 'w')
-  redis.call('PUBLISH', channel, id())
+  redis.pcall('PUBLISH', channel, id()) -- whoever may not publish still writes; who waits polls
 end
 
 -- Why the owner may not write, if so. record: s, t, n. A record of a lower attempt that is not settled means that the store lost the take-over.
