@@ -52,7 +52,7 @@ internal static class Banner
         cluster ?? "-",
         policy.Name,
         string.Join(",", policy.Methods),
-        $"{policy.Key[0].Name} ({policy.Mode.ToString().ToLowerInvariant()})",
+        $"{string.Join(",", policy.Key)} ({policy.Mode.ToString().ToLowerInvariant()})",
         policy.Scope.Count == 0 ? "global" : string.Join("+", policy.Scope),
         policy.Retention.ToString("c", CultureInfo.InvariantCulture),
         policy.Lease.ToString("c", CultureInfo.InvariantCulture),

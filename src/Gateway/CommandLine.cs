@@ -79,18 +79,21 @@ internal static class CommandLine
             return ConfigurationIsWrong;
         }
 
-        await using var app = GatewayApplication.Build(file, settings, urls);
+        WebApplication? built = null;
         try
         {
-            await app.StartAsync(stop);
+            built = GatewayApplication.Build(file, settings, urls);
+            await built.StartAsync(stop);
         }
-        catch (Exception e) when (e is IOException or FormatException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or InvalidOperationException)
         {
-            // An address in use or not an address, most often; Kestrel's message names it.
+            // An address in use or not an address, most often, or a file that is not there; the message names it.
             await Console.Error.WriteLineAsync($"The gateway cannot start: {e.Message}");
+            await (built?.DisposeAsync() ?? default);
             return 1;
         }
 
+        await using var app = built;
         Banner.Write(Console.Out, app, settings);
         await app.WaitForShutdownAsync(stop);
         return 0;

@@ -21,6 +21,8 @@ internal static class GatewayApplication
         app.Use((context, next) => RequestChecks.Check(context.Request) is var (status, reason)
             ? ProblemWriter.WriteAsync(context, Problem.RequestInvalid, reason, status)
             : next(context));
+        app.UseAuthentication();
+        app.UseAuthorization();
         app.MapGet(WellKnownPage.Path, (HttpRequest request, LiveSettings live) => WellKnownPage.Get(request, live));
         app.MapReverseProxy(proxy =>
             {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.Json;
 using Gateway.Admin;
 using Gateway.Configuration;
 using Gateway.Forwarding;
@@ -8,8 +9,11 @@ using Gateway.Storage;
 using Gateway.Storage.Embedded;
 using Gateway.Storage.Redis;
 using Gateway.Telemetry;
+using Microsoft.AspNetCore.Authentication.JwtBearer;
+using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.IdentityModel.Tokens;
 using Yarp.ReverseProxy.Configuration;
 using Yarp.ReverseProxy.Forwarder;
 
@@ -44,6 +48,52 @@ internal static class ServiceRegistration
             });
     }
 
+    /// <summary>Validation of bearer tokens, for routes that ask for it. Claims keep the names that tokens give them.</summary>
+    private static void AddTokens(this IServiceCollection services, JwtSettings? settings)
+    {
+        // No default scheme: tokens are looked at on the routes that ask for it only.
+        var authentication = services.AddAuthentication();
+        if (settings is null)
+        {
+            return;
+        }
+
+        var keys = settings.KeysFile is null ? null : ReadKeys(settings.KeysFile); // now, not at the first request
+        authentication.AddJwtBearer(options =>
+        {
+            options.MapInboundClaims = false;
+            options.BackchannelTimeout = TimeSpan.FromSeconds(10);
+            options.Audience = settings.Audience;
+            options.Authority = settings.Authority;
+            options.RequireHttpsMetadata = settings.Authority?.StartsWith("https:", StringComparison.OrdinalIgnoreCase) is true;
+            if (settings.Issuer is not null)
+            {
+                options.TokenValidationParameters.ValidIssuer = settings.Issuer;
+            }
+
+            if (keys is not null)
+            {
+                options.TokenValidationParameters.IssuerSigningKeys = keys;
+            }
+        });
+    }
+
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <exception cref="InvalidOperationException">It has no keys.</exception>
+    private static IList<SecurityKey> ReadKeys(string file)
+    {
+        try
+        {
+            return JsonWebKeySet.Create(File.ReadAllText(file)).GetSigningKeys() is { Count: > 0 } keys
+                ? keys
+                : throw new InvalidOperationException($"Authentication:Jwt:KeysFile: {file} has no key that tokens can be signed with.");
+        }
+        catch (Exception e) when (e is ArgumentException or JsonException)
+        {
+            throw new InvalidOperationException($"Authentication:Jwt:KeysFile: {file} is not a JSON Web Key Set (RFC 7517).", e);
+        }
+    }
+
     /// <summary>The gateway's own services, and YARP.</summary>
     public static void AddGateway(this WebApplicationBuilder builder, string file, GatewaySettings settings)
     {
@@ -70,11 +120,24 @@ internal static class ServiceRegistration
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Drain>(provider, settings.ShutdownGrace));
         services.AddSingleton<BufferBudget>();
         services.AddSingleton<RequestBodyReader>();
+        services.AddSingleton<RecordSeal>();
+        services.AddSingleton<NearCopies>();
+        services.AddSingleton<RecordWaits>();
+        services.AddSingleton<BackendProbe>();
+        services.AddSingleton<Recovery>();
+        services.AddHostedService<UncertainSweeper>();
+        services.AddSingleton<KeyClaims>();
+        services.AddSingleton<ResourceLocks>();
+        services.AddSingleton<Settlement>();
         services.AddSingleton<ClaimedRequest>();
+        services.AddSingleton<LockedRequest>();
+        services.AddSingleton<Refusals>();
 
         services.AddMetrics();
         services.AddRouting();
-        services.AddAuthorization();
+        services.AddTokens(settings.Jwt);
+        services.AddAuthorization(options => options.DefaultPolicy =
+            new AuthorizationPolicyBuilder(JwtBearerDefaults.AuthenticationScheme).RequireAuthenticatedUser().Build());
         services.AddCors();
         services.AddReverseProxy().AddTransforms(ForwardingTransforms.Add);
         services.AddSingleton<IForwarderHttpClientFactory, BackendClientFactory>();

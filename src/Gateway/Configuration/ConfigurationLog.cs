@@ -9,7 +9,7 @@ internal static partial class ConfigurationLog
     [LoggerMessage(3001, LogLevel.Error, "The changed {File} is not valid, the old configuration stays in force: {Errors}")]
     public static partial void Rejected(ILogger logger, string file, string errors);
 
-    [LoggerMessage(3002, LogLevel.Warning, "The sections Store, Admin and Limits, the secret and ShutdownGrace are read at start only; their change takes effect after a restart.")]
+    [LoggerMessage(3002, LogLevel.Warning, "Everything but routes, clusters and policies is read at start only; their change takes effect after a restart.")]
     public static partial void NeedsRestart(ILogger logger);
 
     [LoggerMessage(3003, LogLevel.Warning, "Configuration: {Warning}")]

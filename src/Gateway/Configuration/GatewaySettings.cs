@@ -16,6 +16,14 @@ internal sealed record GatewaySettings
 
     public required LimitSettings Limits { get; init; }
 
+    /// <summary>How tokens are validated; null when no route asks for any.</summary>
+    public required JwtSettings? Jwt { get; init; }
+
+    /// <summary>The key ring of recorded answers; null when they are stored as they are.</summary>
+    public required EncryptionSettings? Encryption { get; init; }
+
+    public required NearCopySettings NearCopy { get; init; }
+
     /// <summary>
     /// How long requests in flight may go on after SIGTERM (<c>ShutdownGrace</c>). 25 seconds: below the 30 that Kubernetes grants.
     /// </summary>
@@ -29,6 +37,9 @@ internal sealed record GatewaySettings
     public required IReadOnlyList<ClusterConfig> Clusters { get; init; }
 
     public required IReadOnlyList<string> Warnings { get; init; }
+
+    /// <summary>What is read at start only, to see whether a reload would have changed it.</summary>
+    public object OfTheProcess => (Store, Admin, Secret, ShutdownGrace, Limits, Jwt, Encryption?.ToString(), NearCopy);
 
     /// <summary>The policy that a route's metadata opts into, or null.</summary>
     public IdempotencyPolicy? PolicyOf(RouteConfig route) =>

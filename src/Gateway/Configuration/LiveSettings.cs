@@ -67,13 +67,18 @@ internal sealed class LiveSettings : BackgroundService
             return;
         }
 
+        if (settings.Jwt is not null && _current.Jwt is null)
+        {
+            ConfigurationLog.Rejected(_logger, _file, "Authentication:Jwt was added, which takes effect after a restart only");
+            return;
+        }
+
         foreach (var warning in settings.Warnings)
         {
             ConfigurationLog.Doubtful(_logger, warning);
         }
 
-        if (settings.Store != _current.Store || settings.Admin != _current.Admin || settings.Secret != _current.Secret
-            || settings.ShutdownGrace != _current.ShutdownGrace || settings.Limits != _current.Limits)
+        if (!settings.OfTheProcess.Equals(_current.OfTheProcess))
         {
             ConfigurationLog.NeedsRestart(_logger);
         }

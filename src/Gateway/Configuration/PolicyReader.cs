@@ -6,7 +6,11 @@ namespace Gateway.Configuration;
 /// <summary>Turns one section of <c>Idempotency:Policies</c> into an <see cref="IdempotencyPolicy"/>.</summary>
 internal static class PolicyReader
 {
+    private const string StatusExpected = "a status code from 200 to 999";
+    private const string HeaderExpected = "the name of a header field";
     private static readonly IdempotencyPolicy Defaults = new() { Name = IdempotencyPolicy.DefaultName };
+    private static readonly TimeSpan MinWait = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan MaxWait = TimeSpan.FromMinutes(5);
 
     public static IdempotencyPolicy Read(string name, SettingsReader reader)
     {
@@ -17,83 +21,90 @@ internal static class PolicyReader
         var policy = new IdempotencyPolicy
         {
             Name = name,
-            Mode = reader.Choice("Mode", Defaults.Mode, "Observe"),
+            Mode = reader.Choice("Mode", Defaults.Mode),
             Methods = reader.List("Methods", Defaults.Methods, ParseMethod, "an unsafe method such as POST; safe methods are never claimed"),
             Key = ReadSelectors(reader, "Key", Defaults.Key),
+            KeyTime = reader.List("KeyTime", Defaults.KeyTime, ParseKeyTime, string.Join(" or ", Enum.GetNames<KeyTime>())),
+            ForwardKey = reader.Choice("ForwardKey", Defaults.ForwardKey),
             Scope = ReadScope(reader),
-            FingerprintBody = fingerprint.Choice("Body", Defaults.FingerprintBody, "Json"),
-            FingerprintHeaders = fingerprint.List("Headers", Defaults.FingerprintHeaders, ParseHeader, "the name of a header field"),
+            FingerprintBody = fingerprint.Choice("Body", Defaults.FingerprintBody),
+            FingerprintHeaders = fingerprint.List("Headers", Defaults.FingerprintHeaders, ParseHeader, HeaderExpected),
+            FingerprintIgnore = fingerprint.List("Ignore", Defaults.FingerprintIgnore, ParsePointer, "a JSON pointer (RFC 6901) such as /sentAt"),
             Retention = reader.Duration("Retention", Defaults.Retention, TimeSpan.FromSeconds(2), TimeSpan.FromDays(365)),
             Lease = reader.Duration("Lease", Defaults.Lease, TimeSpan.FromSeconds(2), TimeSpan.FromHours(1)),
+            Duplicates = inFlight.Choice("Duplicates", Defaults.Duplicates),
+            MaxWait = inFlight.Duration("MaxWait", Defaults.MaxWait, MinWait, MaxWait),
+            MaxWaiters = (int)inFlight.Number("MaxWaiters", Defaults.MaxWaiters, 1, 10_000, "requests"),
+            UncertainRetries = uncertain.Choice("Retries", Defaults.UncertainRetries),
+            Probe = ReadProbe(uncertain),
             StoreDown = reader.Choice("StoreDown", Defaults.StoreDown),
-            ReleaseStatuses = response.List("Release", Defaults.ReleaseStatuses, ParseStatus, "a status code from 200 to 999"),
-            UncertainStatuses = response.List("Uncertain", Defaults.UncertainStatuses, ParseStatus, "a status code from 200 to 999"),
+            ReleaseStatuses = response.List("Release", Defaults.ReleaseStatuses, ParseStatus, StatusExpected),
+            UncertainStatuses = response.List("Uncertain", Defaults.UncertainStatuses, ParseStatus, StatusExpected),
             MaxAnswerBytes = response.Number("MaxBodyBytes", Defaults.MaxAnswerBytes, 0, 64 * 1024 * 1024, "bytes"),
-            DropHeaders = response.List("DropHeaders", Defaults.DropHeaders, ParseHeader, "the name of a header field"),
+            DropHeaders = response.List("DropHeaders", Defaults.DropHeaders, ParseHeader, HeaderExpected),
+            NoStore = response.Choice("NoStore", Defaults.NoStore),
+            Delivery = response.Choice("Delivery", Defaults.Delivery),
             MaxRequestBodyBytes = reader.Number("MaxRequestBodyBytes", Defaults.MaxRequestBodyBytes, 0, 1024 * 1024 * 1024, "bytes"),
+            Lock = ReadLock(reader),
         };
-
-        inFlight.Choice("Duplicates", InFlightDuplicates.Reject, "Wait");
-        uncertain.Choice("Retries", UncertainRetries.Refuse, "Retry", "Probe");
-        response.Choice("Delivery", ResponseDelivery.Buffered, "Streamed");
-        reader.NotYet("Lock");
-        fingerprint.NotYet("Ignore");
-        inFlight.NotYet("MaxWait", "MaxWaiters");
-        uncertain.NotYet("Probe");
         foreach (var section in (SettingsReader[])[reader, fingerprint, inFlight, uncertain, response])
         {
             section.RejectUnknown();
         }
 
-        CheckContradictions(policy, reader);
+        PolicyChecks.Check(policy, reader);
         return policy;
     }
 
-    private static void CheckContradictions(IdempotencyPolicy policy, SettingsReader reader)
+    private static ProbePolicy? ReadProbe(SettingsReader uncertain)
     {
-        if (policy.Methods.Count == 0)
+        var isWritten = uncertain.IsWritten("Probe");
+        var reader = uncertain.Section("Probe");
+        var text = reader.OptionalText("Path");
+        var headers = reader.Section("Headers");
+        var found = reader.List<int>("Found", [200], ParseStatus, StatusExpected);
+        var absent = reader.List<int>("Absent", [404], ParseStatus, StatusExpected);
+        reader.RejectUnknown();
+        if (!isWritten)
         {
-            reader.Errors.Add(reader.PathOf("Methods"), null, "expected at least one method; a policy without methods protects nothing");
+            return null;
         }
 
-        if (policy.Retention <= policy.Lease)
+        var expected = "expected the path to ask, such as /payments?ref={key}";
+        var path = text is null ? null : ProbeTemplate.Parse(text, out expected);
+        if (path is null)
         {
-            reader.Errors.Add(reader.PathOf("Retention"), $"{policy.Retention:c}", $"more than the Lease ({policy.Lease:c}): a record must outlive its claim");
+            reader.Errors.Add(reader.PathOf("Path"), text, expected);
         }
 
-        var both = policy.ReleaseStatuses.Intersect(policy.UncertainStatuses).ToList();
-        if (both.Count > 0)
+        var sent = headers.Names().Select(name => KeyValuePair.Create(name, headers.OptionalText(name) ?? "")).ToList();
+        foreach (var (name, _) in sent.Where(header => !HttpToken.IsToken(header.Key)))
         {
-            reader.Errors.Add(reader.PathOf("Response:Release"), string.Join(", ", both), "no status that Response:Uncertain lists too");
+            reader.Errors.Add(headers.PathOf(name), null, $"expected {HeaderExpected}");
         }
 
-        if (policy.ReleaseStatuses.Any(status => status is < 400 or 500))
+        if (found.Intersect(absent).ToList() is { Count: > 0 } both)
         {
-            reader.Errors.Warn(reader.PathOf("Response:Release"), "frees the key after answers that may follow an execution; a retry then runs again");
+            reader.Errors.Add(reader.PathOf("Found"), string.Join(", ", both), "no status that Absent lists too");
         }
 
-        if (policy.Scope.Count == 0)
-        {
-            reader.Errors.Warn(reader.PathOf("Scope"), "global: whoever knows a key gets its answer, whatever their credentials");
-        }
-
-        if (policy.StoreDown == StoreDown.Bypass)
-        {
-            reader.Errors.Warn(reader.PathOf("StoreDown"), "Bypass: while the store is down, requests are forwarded unprotected");
-        }
+        return new ProbePolicy(path ?? ProbeTemplate.Root, sent, found, absent);
     }
 
-    private static IReadOnlyList<Selector> ReadSelectors(SettingsReader reader, string key, IReadOnlyList<Selector> fallback)
+    private static LockPolicy? ReadLock(SettingsReader policy)
     {
-        var selectors = ReadSelectorList(reader, key, fallback);
-        if (selectors.Count != 1)
+        var isWritten = policy.IsWritten("Lock");
+        var reader = policy.Section("Lock");
+        var on = ReadSelectors(reader, "On", []);
+        var contention = reader.Choice("Contention", Contention.Reject);
+        var maxWait = reader.Duration("MaxWait", Defaults.MaxWait, MinWait, MaxWait);
+        reader.RejectUnknown();
+        if (isWritten && on.Count == 0)
         {
-            var expected = selectors.Count == 0 ? "expected one selector, such as header:Idempotency-Key" : "several key selectors are not supported yet; expected one";
-            reader.Errors.Add(reader.PathOf(key), null, expected);
-            return fallback;
+            reader.Errors.Add(reader.PathOf("On"), null, "expected at least one selector, such as route:seat: what is locked?");
         }
 
-        return selectors;
+        return isWritten ? new LockPolicy(on, contention, maxWait) : null;
     }
 
     private static IReadOnlyList<Selector> ReadScope(SettingsReader reader)
@@ -112,7 +123,7 @@ internal static class PolicyReader
         return [.. written.Select(text => ParseSelector(reader, "Scope", text)).OfType<Selector>()];
     }
 
-    private static IReadOnlyList<Selector> ReadSelectorList(SettingsReader reader, string key, IReadOnlyList<Selector> fallback)
+    private static IReadOnlyList<Selector> ReadSelectors(SettingsReader reader, string key, IReadOnlyList<Selector> fallback)
     {
         var written = reader.List(key, [.. fallback.Select(selector => selector.ToString())], ParseText, "a selector");
         var parsed = written.Select(text => ParseSelector(reader, key, text)).OfType<Selector>().ToList();
@@ -148,21 +159,14 @@ internal static class PolicyReader
         return HttpToken.IsToken(text);
     }
 
+    private static bool ParsePointer(string text, out string pointer)
+    {
+        pointer = text;
+        return text.Length > 0 && JsonPointer.Parse(text) is not null;
+    }
+
+    private static bool ParseKeyTime(string text, out KeyTime time) => Enum.TryParse(text, ignoreCase: true, out time) && Enum.IsDefined(time) && !char.IsAsciiDigit(text[0]);
+
     private static bool ParseStatus(string text, out int status) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out status) && status is >= 200 and <= 999;
-
-    private enum InFlightDuplicates
-    {
-        Reject,
-    }
-
-    private enum UncertainRetries
-    {
-        Refuse,
-    }
-
-    private enum ResponseDelivery
-    {
-        Buffered,
-    }
 }

@@ -11,6 +11,10 @@ internal static class ProxyReader
 {
     public const string Section = "ReverseProxy";
 
+    /// <summary>YARP's names for the two policies that need no definition.</summary>
+    private const string AuthenticatedPolicy = "Default";
+    private const string AnonymousPolicy = "Anonymous";
+
     /// <summary>As in <c>BackendClientFactory</c>.</summary>
     private static readonly TimeSpan BackendConnectTimeout = TimeSpan.FromSeconds(5);
 
@@ -74,6 +78,30 @@ internal static class ProxyReader
         foreach (var name in policies.Keys.Where(name => !name.Equals(IdempotencyPolicy.DefaultName, StringComparison.OrdinalIgnoreCase) && !used.Contains(name)))
         {
             errors.Warn($"Idempotency:Policies:{name}", "no route uses this policy");
+        }
+    }
+
+    /// <summary>Checks who must be authenticated, and that somebody authenticates them.</summary>
+    public static void CheckAuthentication(
+        IReadOnlyList<RouteConfig> routes, IReadOnlyDictionary<string, IdempotencyPolicy> policies, JwtSettings? jwt, ConfigurationErrors errors)
+    {
+        foreach (var route in routes)
+        {
+            var path = $"{Section}:Routes:{route.RouteId}:AuthorizationPolicy";
+            var needsToken = AuthenticatedPolicy.Equals(route.AuthorizationPolicy, StringComparison.OrdinalIgnoreCase);
+            if (route.AuthorizationPolicy is not null && !needsToken && !AnonymousPolicy.Equals(route.AuthorizationPolicy, StringComparison.OrdinalIgnoreCase))
+            {
+                errors.Add(path, route.AuthorizationPolicy, $"{AuthenticatedPolicy} (a valid token) or {AnonymousPolicy}");
+            }
+            else if (needsToken && jwt is null)
+            {
+                errors.Add(path, route.AuthorizationPolicy, "a section Authentication:Jwt that says how tokens are validated");
+            }
+
+            if (!needsToken && route.Metadata?.GetValueOrDefault(GatewaySettings.MetadataKey) is { } name && policies.TryGetValue(name, out var policy) && policy.NeedsAuthentication)
+            {
+                errors.Add(path, route.AuthorizationPolicy, $"{(route.AuthorizationPolicy is null ? "expected " : "")}{AuthenticatedPolicy}, because policy {policy.Name} takes a claim from the token");
+            }
         }
     }
 
@@ -141,7 +169,7 @@ internal static class ProxyReader
     {
         (string Key, string? Value)[] served =
         [
-            ("AuthorizationPolicy", route.AuthorizationPolicy), ("CorsPolicy", route.CorsPolicy), ("RateLimiterPolicy", route.RateLimiterPolicy),
+            ("CorsPolicy", route.CorsPolicy), ("RateLimiterPolicy", route.RateLimiterPolicy),
             ("TimeoutPolicy", route.TimeoutPolicy), ("Timeout", route.Timeout?.ToString("c")),
         ];
         foreach (var (key, value) in served)

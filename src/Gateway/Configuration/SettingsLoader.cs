@@ -14,9 +14,6 @@ internal static class SettingsLoader
     /// <summary>Sections of the file that belong to the host and are passed on to it as they are.</summary>
     private static readonly string[] HostSections = ["Logging", "Kestrel"];
 
-    /// <summary>Shorter secrets could be guessed from a leaked record id.</summary>
-    private const int MinSecretLength = 32;
-
     /// <returns>The settings, or null when <paramref name="errors"/> has any.</returns>
     public static GatewaySettings? Load(string file, ConfigurationErrors errors) =>
         TryReadFile(file, errors) is { } configuration ? Convert(configuration, errors) : null;
@@ -61,14 +58,18 @@ internal static class SettingsLoader
         var root = new SettingsReader(configuration, "", errors);
         var store = ReadStore(root.Section("Store"));
         var idempotency = root.Section("Idempotency");
-        var secret = ReadSecret(idempotency);
+        var secret = SecurityReader.ReadSecret(idempotency);
+        var encryption = SecurityReader.ReadEncryption(idempotency);
+        var nearCopy = ReadNearCopy(idempotency.Section("NearCopy"));
         var policies = ReadPolicies(idempotency.Section("Policies"));
         idempotency.RejectUnknown();
         var admin = ReadAdmin(root.Section("Admin"));
+        var jwt = SecurityReader.ReadAuthentication(root.Section("Authentication"));
         var grace = root.Duration("ShutdownGrace", TimeSpan.FromSeconds(25), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         var limits = ReadLimits(root.Section("Limits"), policies);
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
         ProxyReader.CheckPolicies(routes, policies, errors);
+        ProxyReader.CheckAuthentication(routes, policies, jwt, errors);
         CheckLeases(policies, store, errors);
         if (routes.Count == 0)
         {
@@ -83,6 +84,9 @@ internal static class SettingsLoader
                 Admin = admin,
                 Secret = secret,
                 Limits = limits,
+                Jwt = jwt,
+                Encryption = encryption,
+                NearCopy = nearCopy,
                 ShutdownGrace = grace,
                 Policies = policies,
                 Routes = routes,
@@ -94,7 +98,7 @@ internal static class SettingsLoader
     private static void RejectUnknownSections(IConfigurationRoot json, ConfigurationErrors errors)
     {
         var root = new SettingsReader(json, "", errors);
-        foreach (var section in (string[])["Store", "Idempotency", ProxyReader.Section, "Admin", "Limits", .. HostSections])
+        foreach (var section in (string[])["Store", "Idempotency", ProxyReader.Section, "Admin", "Authentication", "Limits", .. HostSections])
         {
             root.Section(section);
         }
@@ -174,6 +178,7 @@ internal static class SettingsLoader
         {
             BufferedBytes = reader.Number("BufferedBytes", defaults.BufferedBytes, 1024 * 1024, 1024L * 1024 * 1024 * 1024, "bytes"),
             RequestBodyTimeout = reader.Duration("RequestBodyTimeout", defaults.RequestBodyTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
+            MaxWaiters = (int)reader.Number("MaxWaiters", defaults.MaxWaiters, 1, 100_000, "requests"),
         };
         reader.RejectUnknown();
         var largest = policies.Values.Max(policy => policy.MaxAnswerBytes);
@@ -185,15 +190,16 @@ internal static class SettingsLoader
         return limits;
     }
 
-    private static string? ReadSecret(SettingsReader reader)
+    private static NearCopySettings ReadNearCopy(SettingsReader reader)
     {
-        var secret = reader.OptionalText("Secret");
-        if (secret is { Length: < MinSecretLength })
+        var defaults = new NearCopySettings();
+        var settings = new NearCopySettings
         {
-            reader.Errors.Add(reader.PathOf("Secret"), null, $"expected at least {MinSecretLength} characters, the same for all instances; found {secret.Length}");
-        }
-
-        return secret;
+            MaxEntries = (int)reader.Number("MaxEntries", defaults.MaxEntries, 0, 10_000_000, "answers"),
+            MaxBytes = reader.Number("MaxBytes", defaults.MaxBytes, 0, 1024L * 1024 * 1024 * 1024, "bytes"),
+        };
+        reader.RejectUnknown();
+        return settings;
     }
 
     private static Dictionary<string, IdempotencyPolicy> ReadPolicies(SettingsReader reader)

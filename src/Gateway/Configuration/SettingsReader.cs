@@ -32,6 +32,9 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
         return new SettingsReader(child, PathOf(key), errors);
     }
 
+    /// <summary>Whether a section has anything in it.</summary>
+    public bool IsWritten(string key) => section.GetSection(key).GetChildren().Any();
+
     /// <summary>The names of the children, for sections whose keys are chosen by the user.</summary>
     public IReadOnlyList<string> Names() => [.. section.GetChildren().Select(child => child.Key)];
 

@@ -43,9 +43,8 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             trace.AnnouncesTrailers = response.Headers.Contains("Trailer");
             trace.Trailers = response.TrailingHeaders;
 
-            // The gateway's own fields: clients must be able to believe them.
+            // The gateway's own word, which clients must be able to believe. A backend's own Idempotent-Replayed stays: it knows keys itself.
             response.Headers.Remove("Idempotency-Status");
-            response.Headers.Remove("Idempotent-Replayed");
         }
 
         RemoveNominatedFields(response);

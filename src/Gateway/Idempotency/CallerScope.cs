@@ -8,7 +8,7 @@ namespace Gateway.Idempotency;
 /// </summary>
 internal static class CallerScope
 {
-    public static void AddTo(ref FieldHash hash, HttpRequest request, IdempotencyPolicy policy)
+    public static void AddTo(ref FieldHash hash, RequestValues found, IdempotencyPolicy policy)
     {
         if (TestHooks.HasDefect("scope-ignored"))
         {
@@ -18,7 +18,7 @@ internal static class CallerScope
         hash.Add(policy.Scope.Count);
         foreach (var selector in policy.Scope)
         {
-            var values = request.Headers[selector.Name];
+            var values = selector.Kind == SelectorKind.Claim ? found.OfRequiredClaim(selector) : found.Of(selector);
             hash.Add(selector.ToString().ToUpperInvariant());
             hash.Add(values.Count);
             foreach (var value in values)

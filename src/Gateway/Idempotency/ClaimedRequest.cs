@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using Gateway.Forwarding;
 using Gateway.Policies;
 using Gateway.Storage;
@@ -11,26 +12,25 @@ namespace Gateway.Idempotency;
 /// The rest of a claimed request's way: forward detached from the client, classify, settle, and only then answer. An answer that the
 /// client has seen is an answer that the store has; where that fails, the answer says so.
 /// </summary>
-internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, BufferBudget budget, TimeProvider time, RequestJournal journal)
+internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, Drain drain, BufferBudget budget, RequestJournal journal)
 {
     /// <summary>No new claims: the process is ending.</summary>
     public bool IsDraining => drain.HasBegun;
 
-    /// <summary>A timestamp to take before the store is asked for a claim.</summary>
-    public long Now => time.GetTimestamp();
-
-    /// <summary>Frees, in the background, a claim of which nobody knows whether it stands. Nothing was sent for it.</summary>
-    public void ReleaseLater(in ClaimRequest claim, long askedAt) => leases.EndLater(leases.Hold(claim, askedAt), ClaimEnd.Release);
-
-    public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, ClaimRequest request, long askedAt, RequestDelegate next)
+    /// <param name="context">The request, with its body read and set back.</param>
+    /// <param name="policy">How its answer is delivered and recorded.</param>
+    /// <param name="claim">The claim that was had.</param>
+    /// <param name="resource">The lock that is held beside it; null for none. It ends as soon as the backend is done.</param>
+    /// <param name="next">Forwards.</param>
+    public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? resource, RequestDelegate next)
     {
-        var claim = leases.Hold(request, askedAt);
         TestHooks.CrashPoint("P2");
         var trace = new ForwardTrace();
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
+        var isStreamed = policy.Delivery == Delivery.Streamed || policy.Mode == PolicyMode.Observe;
         using var capture = new ResponseCapture(
-            context, client, policy.MaxAnswerBytes, budget, reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
+            context, client, policy.MaxAnswerBytes, budget, isStreamed ? null : reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
 
         // Forward. A client that hangs up changes nothing from here on; only the end of the process does.
         Exception? escaped = null;
@@ -57,17 +57,23 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, BufferBudg
         if (capture.IsPassedThrough)
         {
             // Settled as a tombstone before its first byte; the client has what there is.
-            if (escaped is not null || context.Features.Get<IForwarderErrorFeature>() is not null)
+            var isWhole = escaped is null && context.Features.Get<IForwarderErrorFeature>() is null;
+            if (!isWhole)
             {
                 context.Abort();
             }
 
+            await (resource?.EndAsync(isWhole) ?? default);
             return;
         }
 
         try
         {
-            await FinishAsync(context, policy, claim, trace, capture, escaped);
+            await FinishAsync(context, policy, claim, resource, trace, capture, escaped);
+            if (escaped is not null && policy.Mode == PolicyMode.Observe && !context.Response.HasStarted)
+            {
+                ExceptionDispatchInfo.Throw(escaped); // answered as it would be without this policy
+            }
         }
         finally
         {
@@ -79,15 +85,15 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, BufferBudg
         }
     }
 
-    /// <summary>Classifies, settles, and only then answers.</summary>
+    /// <summary>Classifies, settles, and only then answers; an answer that is streamed has been given.</summary>
     private async Task FinishAsync(
-        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, ResponseCapture capture, Exception? escaped)
+        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? resource, ForwardTrace trace, ResponseCapture capture, Exception? escaped)
     {
         var record = claim.Request.Id;
 
         // Classify.
         var forwarderError = context.Features.Get<IForwarderErrorFeature>();
-        var noStore = RecordedHeaders.HasNoStore(context.Response.Headers);
+        var noStore = policy.NoStore == NoStoreAnswers.Tombstone && RecordedHeaders.HasNoStore(context.Response.Headers);
         var report = new ForwardReport(forwarderError?.Error ?? ForwarderError.None, forwarderError?.Exception ?? escaped, trace, context.Response.StatusCode, noStore);
         var outcome = ForwardOutcome.Classify(report, policy);
         if (outcome.Kind == OutcomeKind.Uncertain && TestHooks.HasDefect("release-on-any-error"))
@@ -95,57 +101,68 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, BufferBudg
             outcome = new ForwardOutcome(OutcomeKind.NeverSent);
         }
 
+        if (capture.IsGivenUp)
+        {
+            outcome = new ForwardOutcome(OutcomeKind.NotKept, capture.NotKept);
+        }
+
+        if (outcome.Kind == OutcomeKind.Answered && capture.NotKept != TombstoneReason.None)
+        {
+            outcome = new ForwardOutcome(OutcomeKind.NotKept, capture.NotKept);
+        }
+
+        await (resource?.EndAsync(isBackendDone: !capture.IsGivenUp && outcome.Kind is not (OutcomeKind.Uncertain or OutcomeKind.UncertainAnswer)) ?? default);
+
         // Settle, then answer.
         TestHooks.CrashPoint("P5");
         journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind);
         switch (outcome.Kind)
         {
             case OutcomeKind.Answered when TestHooks.HasDefect("answer-before-settle"):
-                await AnswerBody.WriteAsync(context.Response, capture.Body);
+                await GiveAsync(context, capture);
                 await context.Response.CompleteAsync();
                 TestHooks.CrashPoint("P7");
-                await SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
+                await settlement.SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
                 break;
 
             case OutcomeKind.Answered:
-                await SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
+                await settlement.SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
                 TestHooks.CrashPoint("P7");
-                await AnswerBody.WriteAsync(context.Response, capture.Body);
+                await GiveAsync(context, capture);
                 break;
 
             case OutcomeKind.NotKept when outcome.Reason == TombstoneReason.Headers:
-                await SettleAsync(context, policy, claim, trace, outcome.Reason, default);
-                await AnswerUncertainAsync(context, "The backend executed the request; its answer cannot be relayed.", timedOut: false);
+                await settlement.SettleAsync(context, policy, claim, trace, outcome.Reason, default);
+                await AnswerUncertainAsync(context, policy, "The backend executed the request; its answer cannot be relayed.", timedOut: false);
                 break;
 
             case OutcomeKind.NotKept:
-                await SettleAsync(context, policy, claim, trace, outcome.Reason, default);
-                await AnswerBody.WriteAsync(context.Response, capture.Body);
+                await settlement.SettleAsync(context, policy, claim, trace, outcome.Reason, default);
+                await GiveAsync(context, capture);
                 break;
 
             case OutcomeKind.Refused:
             case OutcomeKind.NotForwarded:
-                await EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
-                await AnswerBody.WriteAsync(context.Response, capture.Body);
+                await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
+                await GiveAsync(context, capture);
                 break;
 
             case OutcomeKind.NeverSent:
                 journal.NeverSent(policy, record, Describe(forwarderError));
-                await EndAsync(context, policy, claim, ClaimEnd.Release, null);
-                ClearAnswer(context);
-                await ProblemWriter.WriteAsync(context, Problem.BackendUnreachable);
+                await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, null);
+                await AnswerProblemAsync(context, policy, Problem.BackendUnreachable);
                 break;
 
             case OutcomeKind.UncertainAnswer:
                 journal.Uncertain(policy, record, $"the backend answered {trace.Status}", null);
-                await EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
-                await AnswerBody.WriteAsync(context.Response, capture.Body);
+                await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
+                await GiveAsync(context, capture);
                 break;
 
             case OutcomeKind.Uncertain:
                 journal.Uncertain(policy, record, Describe(forwarderError), escaped);
                 await leases.EndAsync(claim, ClaimEnd.MarkUncertain);
-                await AnswerUncertainAsync(context, "The request was sent and no usable answer came.", outcome.TimedOut);
+                await AnswerUncertainAsync(context, policy, "The request was sent and no usable answer came.", outcome.TimedOut);
                 break;
 
             default:
@@ -164,56 +181,43 @@ internal sealed class ClaimedRequest(LeaseKeeper leases, Drain drain, BufferBudg
         if (policy.ReleaseStatuses.Contains(status))
         {
             kind = OutcomeKind.Refused;
-            await EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
+            await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
         }
         else if (policy.UncertainStatuses.Contains(status))
         {
             kind = OutcomeKind.UncertainAnswer;
-            await EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
+            await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
         }
         else
         {
-            await SettleAsync(context, policy, claim, trace, reason, default);
+            await settlement.SettleAsync(context, policy, claim, trace, reason, default);
         }
 
         journal.Forwarded(policy, claim.Request.Id, status, kind);
     }
 
-    private async ValueTask SettleAsync(
-        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, TombstoneReason reason, ReadOnlyMemory<byte> body)
-    {
-        var status = trace.Status ?? 0;
-        var headers = reason == TombstoneReason.Headers ? [] : RecordedHeaders.Of(context.Response.Headers, policy);
-        var record = RecordFormat.Write(claim.Request.Id, new StoredResponse(status, headers, body, reason));
-        if (!await leases.EndAsync(claim, ClaimEnd.Settle, record))
-        {
-            journal.NotRecorded(policy, claim.Request.Id, status);
-            context.Response.Headers[GatewayHeaders.Status] = IdempotencyStatus.NotRecorded;
-        }
-        else if (reason != TombstoneReason.None)
-        {
-            context.Response.Headers[GatewayHeaders.Status] = IdempotencyStatus.AnswerNotKept;
-        }
-    }
+    private static Task GiveAsync(HttpContext context, ResponseCapture capture) =>
+        capture.IsStreamed ? Task.CompletedTask : AnswerBody.WriteAsync(context.Response, capture.Body);
 
-    private async ValueTask EndAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ClaimEnd end, string? status)
+    private static Task AnswerUncertainAsync(HttpContext context, IdempotencyPolicy policy, string detail, bool timedOut) =>
+        AnswerProblemAsync(context, policy, Problem.OutcomeUncertain, $"{detail} {Problem.OutcomeUncertain.Advice}", timedOut ? 504 : 502);
+
+    /// <summary>An answer that has begun can only be cut, and a policy that observes leaves YARP's own.</summary>
+    private static Task AnswerProblemAsync(HttpContext context, IdempotencyPolicy policy, Problem problem, string? detail = null, int? status = null)
     {
-        if (!await leases.EndAsync(claim, end))
+        if (context.Response.HasStarted)
         {
-            journal.NotRecorded(policy, claim.Request.Id, context.Response.StatusCode);
-            status = IdempotencyStatus.NotRecorded;
+            context.Abort();
+            return Task.CompletedTask;
         }
 
-        if (status is not null)
+        if (policy.Mode == PolicyMode.Observe)
         {
-            context.Response.Headers[GatewayHeaders.Status] = status;
+            return Task.CompletedTask;
         }
-    }
 
-    private static Task AnswerUncertainAsync(HttpContext context, string detail, bool timedOut)
-    {
         ClearAnswer(context);
-        return ProblemWriter.WriteAsync(context, Problem.OutcomeUncertain, $"{detail} {Problem.OutcomeUncertain.Advice}", timedOut ? 504 : 502);
+        return ProblemWriter.WriteAsync(context, problem, detail, status);
     }
 
     /// <summary>Makes room for an answer of the gateway's own, keeping what it says of the key.</summary>

@@ -75,15 +75,20 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         _ => new(OutcomeKind.Uncertain),
     };
 
+    /// <summary>Why a whole answer cannot be kept; None when it can.</summary>
+    public static TombstoneReason ReasonNotToKeep(ForwardTrace trace, bool noStore) =>
+        trace.Status == 206 ? TombstoneReason.Partial
+        : trace.Unframed ? TombstoneReason.Unframed
+        : trace.HasTrailers ? TombstoneReason.Trailers
+        : noStore ? TombstoneReason.NoStore
+        : TombstoneReason.None;
+
     private static ForwardOutcome ClassifyAnswer(ForwardTrace trace, IdempotencyPolicy policy, bool noStore) => trace.Status switch
     {
         null => new(OutcomeKind.NotForwarded),
         { } status when policy.ReleaseStatuses.Contains(status) => new(OutcomeKind.Refused),
         { } status when policy.UncertainStatuses.Contains(status) => new(OutcomeKind.UncertainAnswer),
-        206 => new(OutcomeKind.NotKept, TombstoneReason.Partial),
-        _ when trace.Unframed => new(OutcomeKind.NotKept, TombstoneReason.Unframed),
-        _ when trace.HasTrailers => new(OutcomeKind.NotKept, TombstoneReason.Trailers),
-        _ when noStore => new(OutcomeKind.NotKept, TombstoneReason.NoStore),
+        _ when ReasonNotToKeep(trace, noStore) is var reason and not TombstoneReason.None => new(OutcomeKind.NotKept, reason),
         _ => new(OutcomeKind.Answered),
     };
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Gateway.Forwarding;
 using Gateway.Policies;
 using Gateway.Storage;
 using Microsoft.AspNetCore.Http.Features;
@@ -14,24 +13,19 @@ namespace Gateway.Idempotency;
 /// <item>Read the whole body, bounded. Nothing is claimed before.</item>
 /// <item>Scope and fingerprint make the record id.</item>
 /// <item>Claim: one atomic round trip that claims or tells what is there.</item>
-/// <item>Claimed: <see cref="ClaimedRequest"/> forwards, settles and answers. Else answer from the record.</item>
+/// <item>Claimed: lock what the policy locks; <see cref="ClaimedRequest"/> forwards, settles and answers. Else answer from the record.</item>
 /// </list>
 /// </summary>
 internal sealed class IdempotencyMiddleware(
     RequestDelegate next,
-    IIdempotencyStore store,
     RequestBodyReader bodies,
     RecordIds recordIds,
+    KeyClaims claims,
+    ResourceLocks locks,
     ClaimedRequest claimedRequest,
-    BufferBudget budget,
-    RequestJournal journal)
+    LockedRequest lockedRequest,
+    Refusals refusals)
 {
-    /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
-    private static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
-
-    /// <summary>Another instance can take the request at once.</summary>
-    private static readonly TimeSpan DrainRetryAfter = TimeSpan.FromSeconds(1);
-
     // 1. Gate.
     public Task InvokeAsync(HttpContext context)
     {
@@ -43,23 +37,11 @@ internal sealed class IdempotencyMiddleware(
     {
         RemoveForgedFields(context.Request.Headers);
 
-        // 2. Key.
-        var parse = IdempotencyKey.Parse(context.Request.Headers[policy.Key[0].Name], out var key, out var reason);
-        if (parse == KeyParse.Invalid)
+        // 2. Key; one that stands in the body is read after that.
+        var values = new RequestValues(context);
+        var key = policy.KeyIsInBody ? default : RequestKey.Read(values, policy);
+        if (!policy.KeyIsInBody && await IsEndedByKeyAsync(context, policy, key))
         {
-            await RefuseAsync(context, policy, Problem.KeyInvalid, reason);
-            return;
-        }
-
-        if (RequestChecks.FindDefect(context.Request, policy) is { } defect)
-        {
-            await RefuseAsync(context, policy, Problem.RequestInvalid, defect);
-            return;
-        }
-
-        if (parse == KeyParse.Missing)
-        {
-            await (policy.Mode == PolicyMode.Optional ? next(context) : RefuseAsync(context, policy, Problem.KeyMissing));
             return;
         }
 
@@ -72,159 +54,215 @@ internal sealed class IdempotencyMiddleware(
         // 3. Body.
         var (read, buffered) = await bodies.ReadAsync(context, policy);
         await using var body = buffered;
-        if (body is null)
+        if (read != BodyRead.Ok || body is null)
         {
-            await RefuseBodyAsync(context, policy, read);
+            await refusals.RefuseBodyAsync(context, policy, read, next);
             return;
+        }
+
+        using var content = policy.ParsesBody ? await RequestContent.ParseAsync(context.Request.ContentType, body.Bytes) : null;
+        values.Content = content;
+        if (policy.KeyIsInBody)
+        {
+            key = RequestKey.Read(values, policy);
+            if (await IsEndedByKeyAsync(context, policy, key))
+            {
+                return;
+            }
         }
 
         if (claimedRequest.IsDraining)
         {
-            await RefuseAsync(context, policy, Problem.ShuttingDown, retryAfter: DrainRetryAfter);
+            await RefuseAsync(context, policy, Problem.ShuttingDown, retryAfter: Refusals.DrainRetryAfter);
             return;
         }
 
-        // 4. Scope and fingerprint; 5. claim.
-        var fingerprint = RequestFingerprint.Compute(context, policy, body.Digest);
-        ClaimRequest claim;
-        ClaimResult found;
-        long askedAt;
         try
         {
-            var id = await recordIds.CreateAsync(context.Request, policy, key);
-            claim = new ClaimRequest(id, ClaimToken.Create(), fingerprint, policy.Lease, policy.Retention);
-            askedAt = claimedRequest.Now;
-            TestHooks.CrashPoint("P0");
-            found = await ClaimAsync(claim, askedAt);
+            await (key.Parse == KeyParse.Missing ? LockAndForwardAsync(context, policy, values) : ClaimAndForwardAsync(context, policy, values, key.Value, body));
         }
         catch (StoreUnavailableException) when (policy.StoreDown == StoreDown.Bypass)
         {
-            journal.Bypassed(policy);
-            context.Response.Headers[GatewayHeaders.Status] = IdempotencyStatus.Bypassed;
-            context.Features.Set(new ForwardTrace()); // so that the backend's own word on it is removed
-            await next(context);
-            return;
+            await refusals.BypassAsync(context, policy, next);
         }
         catch (StoreUnavailableException)
         {
-            await RefuseAsync(context, policy, Problem.StoreUnavailable, retryAfter: StoreRetryAfter);
+            await RefuseAsync(context, policy, Problem.StoreUnavailable, retryAfter: Refusals.StoreRetryAfter);
+        }
+    }
+
+    /// <exception cref="StoreUnavailableException">Nothing was forwarded.</exception>
+    private async Task ClaimAndForwardAsync(HttpContext context, IdempotencyPolicy policy, RequestValues values, string key, RequestBody body)
+    {
+        // 4. Scope and fingerprint.
+        var id = await recordIds.CreateAsync(values, policy, key);
+        if (values.Defect is { } defect)
+        {
+            await RefuseAsync(context, policy, Problem.RequestInvalid, defect);
             return;
         }
 
-        // 6. Answer by what was found; the fingerprint comes before the state.
-        if (found.Fingerprint != fingerprint)
+        var question = policy.Probe is null ? null : ProbeQuestion.TryCreate(policy, ClusterOf(context), id, key, values);
+        var fingerprint = await RequestFingerprint.ComputeAsync(context, policy, body, values.Content, question);
+        var request = new ClaimRequest(id, ClaimToken.Create(), fingerprint, policy.Lease, policy.Retention)
         {
-            await RefuseAsync(context, policy, Problem.KeyReused, record: claim.Id);
+            Probe = question is null ? default : question.Seal(await recordIds.GetSecretAsync(), id),
+        };
+
+        // 5. Claim.
+        TestHooks.CrashPoint("P0");
+        var claim = await claims.ClaimAsync(policy, request, question, WaitPreference.Of(context.Request.Headers, policy), context.RequestAborted);
+
+        // 6. Answer by what was found; the fingerprint comes before the state.
+        var found = claim.Found;
+        if (found.Fingerprint != fingerprint && !RequestFingerprint.Knows(found.Fingerprint.Version))
+        {
+            await RefuseAsync(context, policy, Problem.StoreUnavailable, "The key was recorded by a newer release of the gateway. Nothing was forwarded.", Refusals.StoreRetryAfter, id);
+            return;
+        }
+
+        if (found.Fingerprint != fingerprint && !await IsSameByItsVersionAsync(context, policy, values, body, question, found.Fingerprint))
+        {
+            await RefuseAsync(context, policy, Problem.KeyReused, record: id);
             return;
         }
 
         switch (found.State)
         {
+            case ClaimState.Claimed when refusals.IsExpired(context, policy, key):
+                // Nothing is on record of a key that is older than records live: nobody knows whether it was used.
+                await claims.ReleaseAsync(claims.Hold(claim));
+                await RefuseAsync(context, policy, Problem.KeyExpired, record: id);
+                break;
             case ClaimState.Claimed:
-                await claimedRequest.ForwardAsync(context, policy, claim, askedAt, next);
+                await ForwardAsync(context, policy, values, claim);
                 break;
             case ClaimState.Settled:
-                await AnswerSettledAsync(context, policy, claim.Id, found.Answer);
+                await refusals.AnswerSettledAsync(context, policy, claim, next);
                 break;
             case ClaimState.InProgress:
-                await RefuseAsync(context, policy, Problem.InProgress, retryAfter: found.Remaining, record: claim.Id);
+                await RefuseAsync(context, policy, Problem.InProgress, retryAfter: found.Remaining, record: id);
                 break;
             case ClaimState.Uncertain:
-                await RefuseAsync(context, policy, Problem.OutcomeUncertain, record: claim.Id);
+                await RefuseAsync(context, policy, Problem.OutcomeUncertain, record: id);
                 break;
             default:
                 throw new UnreachableException();
         }
     }
 
-    private async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, long askedAt)
+    private async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, RequestValues values, KeyClaim owned)
     {
+        var claim = claims.Hold(owned);
+        LockAttempt attempt = default;
+        var isForwarded = false;
         try
         {
-            // Not the client's token: a claim that was sent is followed to its end, whether the client waits or not.
-            var sent = store.ClaimAsync(claim, CancellationToken.None);
-            TestHooks.CrashPoint("P1");
-            return await sent;
-        }
-        catch (StoreUnavailableException e) when (e.MayHaveTakenEffect)
-        {
-            // The claim may stand, and nothing was sent: it must not block its key.
-            claimedRequest.ReleaseLater(claim, askedAt);
-            throw;
-        }
-    }
+            if (policy.Lock is { } wanted && policy.Mode != PolicyMode.Observe)
+            {
+                attempt = await locks.AcquireAsync(values, policy, wanted, context.RequestAborted);
+                if (attempt.Held is null)
+                {
+                    await RefuseLockAsync(context, policy, attempt);
+                    return;
+                }
+            }
 
-    private async Task AnswerSettledAsync(HttpContext context, IdempotencyPolicy policy, RecordId id, ReadOnlyMemory<byte> answer)
-    {
-        var parse = RecordFormat.TryRead(id, answer, out var stored);
-        if (parse != RecordParse.Ok)
-        {
-            journal.UnusableRecord(policy, id, parse);
-            await RefuseAsync(context, policy, Problem.StoreUnavailable, "The recorded answer cannot be read. Nothing was forwarded.", record: id);
-        }
-        else if (stored.Tombstone != TombstoneReason.None)
-        {
-            // In an object of its own: RFC 9457 reserves the member status for the status of this answer.
-            var location = stored.Headers.FirstOrDefault(header => header.Key.Equals("Location", StringComparison.OrdinalIgnoreCase)).Value;
-            var original = new Dictionary<string, object?> { ["status"] = stored.Status, ["location"] = location, ["reason"] = stored.Tombstone.ToString() };
-            await RefuseAsync(context, policy, Problem.AnswerNotKept, record: id, members: new() { ["original"] = original });
-        }
-        else
-        {
-            await ReplayAsync(context, policy, id, stored);
-        }
-    }
+            // Waiting for the key or the lock took time: the process may be ending, or the store may have lost the claim to another.
+            if (claimedRequest.IsDraining || claim.IsLost)
+            {
+                await (attempt.Held?.EndAsync(isBackendDone: true) ?? default); // nothing was sent
+                await RefuseAsync(context, policy, claim.IsLost ? Problem.OutcomeUncertain : Problem.ShuttingDown, retryAfter: claim.IsLost ? null : Refusals.DrainRetryAfter, record: claim.Request.Id);
+                return;
+            }
 
-    private async Task ReplayAsync(HttpContext context, IdempotencyPolicy policy, RecordId id, StoredResponse stored)
-    {
-        // A client that reads slowly holds the answer in memory for as long.
-        if (!budget.TryTakeForReplay(stored.Body.Length))
-        {
-            await RefuseAsync(context, policy, Problem.StoreUnavailable, "The request was executed, and there is no room to give its recorded answer at the moment. Repeat it with the same key.", StoreRetryAfter, id);
-            return;
-        }
-
-        try
-        {
-            journal.Replayed(policy, id, stored.Status);
-            await Replay.WriteAsync(context, stored);
+            isForwarded = true;
         }
         finally
         {
-            budget.Return(stored.Body.Length);
+            if (!isForwarded)
+            {
+                await claims.ReleaseAsync(claim); // nothing was sent
+            }
         }
-    }
 
-    private async Task RefuseAsync(
-        HttpContext context,
-        IdempotencyPolicy policy,
-        Problem problem,
-        string? detail = null,
-        TimeSpan? retryAfter = null,
-        RecordId? record = null,
-        Dictionary<string, object?>? members = null)
-    {
-        journal.Refused(policy, problem, record);
-        await ProblemWriter.WriteAsync(context, problem, detail, retryAfter: retryAfter, members: members);
-    }
-
-    private Task RefuseBodyAsync(HttpContext context, IdempotencyPolicy policy, BodyRead read)
-    {
-        switch (read)
+        if (policy.Mode == PolicyMode.Observe)
         {
-            case BodyRead.TooLarge:
-                return RefuseAsync(context, policy, Problem.RequestTooLarge, $"The body is larger than {policy.MaxRequestBodyBytes} bytes.");
-            case BodyRead.NoRoom:
-                return RefuseAsync(context, policy, Problem.RequestNotBuffered, retryAfter: StoreRetryAfter);
-            case BodyRead.TimedOut:
-                context.Response.Headers.Connection = "close"; // the rest is not waited for (RFC 9110, section 15.5.9)
-                return RefuseAsync(context, policy, Problem.RequestTimeout);
-            case BodyRead.Malformed:
-                return RefuseAsync(context, policy, Problem.RequestInvalid, "The size of a chunk is not valid.");
-            default:
-                throw new UnreachableException();
+            refusals.Observed(context, policy, "forwarded");
+        }
+        else
+        {
+            OutgoingFields.Set(context.Request, policy, claim.Request);
+        }
+
+        try
+        {
+            await claimedRequest.ForwardAsync(context, policy, claim, attempt.Held, next);
+        }
+        finally
+        {
+            await (attempt.Held?.EndAsync(isBackendDone: false) ?? default); // unless it has ended
         }
     }
+
+    /// <exception cref="StoreUnavailableException">Nothing was forwarded.</exception>
+    private async Task LockAndForwardAsync(HttpContext context, IdempotencyPolicy policy, RequestValues values)
+    {
+        var attempt = await locks.AcquireAsync(values, policy, policy.Lock!, context.RequestAborted);
+        if (attempt.Held is not null && claimedRequest.IsDraining)
+        {
+            await attempt.Held.EndAsync(isBackendDone: true); // nothing was sent
+            await RefuseAsync(context, policy, Problem.ShuttingDown, retryAfter: Refusals.DrainRetryAfter);
+            return;
+        }
+
+        await (attempt.Held is { } held ? lockedRequest.ForwardAsync(context, policy, held, next) : RefuseLockAsync(context, policy, attempt));
+    }
+
+    private Task RefuseLockAsync(HttpContext context, IdempotencyPolicy policy, LockAttempt attempt) => attempt.Defect is { } defect
+        ? RefuseAsync(context, policy, Problem.RequestInvalid, defect)
+        : RefuseAsync(context, policy, Problem.ResourceLocked, retryAfter: attempt.RetryAfter);
+
+    /// <summary>Whether the request ends here, because it has no usable key, or something else about it cannot be trusted.</summary>
+    private async Task<bool> IsEndedByKeyAsync(HttpContext context, IdempotencyPolicy policy, RequestKey key)
+    {
+        if (key.Parse == KeyParse.Invalid)
+        {
+            await RefuseAsync(context, policy, Problem.KeyInvalid, key.Reason);
+            return true;
+        }
+
+        if (RequestChecks.FindDefect(context.Request, policy) is { } defect)
+        {
+            await RefuseAsync(context, policy, Problem.RequestInvalid, defect);
+            return true;
+        }
+
+        switch (key.Parse)
+        {
+            case KeyParse.Missing when policy.Key.Count == 0 || (policy.Mode == PolicyMode.Optional && policy.Lock is not null):
+                return false; // no key, but a lock
+            case KeyParse.Missing when policy.Mode == PolicyMode.Optional:
+                await next(context);
+                return true;
+            case KeyParse.Missing:
+                await RefuseAsync(context, policy, Problem.KeyMissing, policy.IsDefaultKey ? null : $"Expected one of: {string.Join(", ", policy.Key)}.");
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>A record of an older release: the same request by that release's fingerprint is the same request.</summary>
+    private static async Task<bool> IsSameByItsVersionAsync(
+        HttpContext context, IdempotencyPolicy policy, RequestValues values, RequestBody body, ProbeQuestion? question, Fingerprint found) =>
+        await RequestFingerprint.ComputeAsync(context, policy, body, values.Content, question, found.Version) == found;
+
+    private Task RefuseAsync(
+        HttpContext context, IdempotencyPolicy policy, Problem problem, string? detail = null, TimeSpan? retryAfter = null, RecordId? record = null) =>
+        refusals.RefuseAsync(context, policy, problem, next, detail, retryAfter, record);
+
+    private static string ClusterOf(HttpContext context) => context.GetReverseProxyFeature().Route.Config.ClusterId ?? "";
 
     private static void RemoveForgedFields(IHeaderDictionary headers)
     {

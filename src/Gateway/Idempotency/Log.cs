@@ -26,4 +26,13 @@ internal static partial class Log
 
     [LoggerMessage(1007, LogLevel.Information, "{Policy}: forwarded without protection, because the store is down and the policy says Bypass.")]
     public static partial void Bypassed(ILogger logger, string policy);
+
+    [LoggerMessage(1008, LogLevel.Debug, "{Policy}: observed; would be {Would}.")]
+    public static partial void Observed(ILogger logger, string policy, string would);
+
+    [LoggerMessage(1009, LogLevel.Information, "{Record} {Policy}: asked the backend what became of the first request; it answered {Status}.")]
+    public static partial void Probed(ILogger logger, string record, string policy, string status);
+
+    [LoggerMessage(1010, LogLevel.Error, "Looking for uncertain keys failed; it is tried again.")]
+    public static partial void SweepFailed(ILogger logger, Exception exception);
 }

@@ -39,6 +39,14 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
         "key-reused", 422, "Idempotency-Key is already used",
         "The key belongs to another request: another method, host, target, body or header field. Use a fresh key for a new operation, or repeat the original request unchanged.");
 
+    public static readonly Problem KeyExpired = new(
+        "key-expired", 412, "Idempotency-Key is too old",
+        "The key was made longer ago than keys are remembered: nobody knows whether it was used. Find out by other means, and use a fresh key for a new operation.");
+
+    public static readonly Problem ResourceLocked = new(
+        "resource-locked", 409, "Another request holds the resource",
+        "Nothing was forwarded and the key is unused. Repeat the same request with the same key after the time in Retry-After.");
+
     public static readonly Problem InProgress = new(
         "in-progress", 409, "A request is outstanding for this Idempotency-Key",
         "Repeat the same request after the time in Retry-After; it gets the first request's answer.");
@@ -66,7 +74,7 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
     /// <summary>Every problem type, in the order of a request's way.</summary>
     public static readonly IReadOnlyList<Problem> All =
     [
-        RequestInvalid, KeyMissing, KeyInvalid, UpgradeNotSupported, RequestTooLarge, RequestNotBuffered, RequestTimeout, ShuttingDown, StoreUnavailable, KeyReused, InProgress, OutcomeUncertain,
+        RequestInvalid, KeyMissing, KeyInvalid, UpgradeNotSupported, RequestTooLarge, RequestNotBuffered, RequestTimeout, ShuttingDown, StoreUnavailable, KeyReused, KeyExpired, InProgress, ResourceLocked, OutcomeUncertain,
         AnswerNotKept, BackendUnreachable,
     ];
 

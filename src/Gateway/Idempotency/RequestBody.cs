@@ -25,14 +25,43 @@ internal sealed class RequestBody : IAsyncDisposable
     /// <summary>SHA-256 of the bytes.</summary>
     public Digest Digest { get; private set; }
 
+    /// <summary>All bytes, for a body that is held in memory; empty for one that went through a file.</summary>
+    public ReadOnlyMemory<byte> Bytes { get; private set; }
+
     /// <summary>A pooled buffer that lives as long as the body.</summary>
     public byte[] Rent(int length) => _rented = ArrayPool<byte>.Shared.Rent(length);
 
-    /// <summary>Puts a stream that was read to its end, and set back to its beginning, in the place of the request's.</summary>
-    public void Replace(Stream replacement, in Digest digest)
+    /// <summary>Puts the first bytes of the buffer in the place of the request's body.</summary>
+    public void UseBuffer(int length)
+    {
+        Bytes = _rented.AsMemory(0, length);
+        Digest = Digest.From(SHA256.HashData(Bytes.Span));
+        _request.Body = new MemoryStream(_rented, 0, length, writable: false);
+    }
+
+    /// <summary>Puts a stream in the place of the request's, to be read from its beginning.</summary>
+    public void UseStream(Stream replacement, in Digest digest)
     {
         _request.Body = replacement;
         Digest = digest;
+    }
+
+    /// <summary>Reads the body once more, before it is forwarded.</summary>
+    public async Task<T> ReadAgainAsync<T>(Func<Stream, Task<T>> read)
+    {
+        if (ReferenceEquals(_request.Body, _original))
+        {
+            return await read(Stream.Null); // there was none, and nothing was put in its place
+        }
+
+        try
+        {
+            return await read(_request.Body);
+        }
+        finally
+        {
+            _request.Body.Position = 0;
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -19,6 +19,9 @@ internal enum BodyRead
     /// <summary>No room for it at the moment: the budget is used up, or the disk is full.</summary>
     NoRoom,
 
+    /// <summary>No room for the rest of it (the disk is full): what was read is gone, and it cannot be forwarded.</summary>
+    Lost,
+
     /// <summary>Not there in time.</summary>
     TimedOut,
 
@@ -27,8 +30,8 @@ internal enum BodyRead
 }
 
 /// <summary>
-/// Reads and hashes the whole request body before anything is claimed. Up to 64 KiB stay in memory, more goes through a temporary file;
-/// what is in memory counts against the budget of all requests.
+/// Reads and hashes the whole request body before anything is claimed. Up to 64 KiB stay in memory, more goes through a temporary file
+/// unless the policy looks into bodies; what is in memory counts against the budget of all requests.
 /// </summary>
 internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limits, TimeProvider time)
 {
@@ -41,6 +44,10 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
     /// <summary>In bytes, for a body that comes chunked or goes through a file.</summary>
     private const int SpoolMemory = MemoryThreshold + CopySize;
 
+    /// <summary>What a parsed body takes with its bytes, as a multiple of them; roughly, for ordinary documents.</summary>
+    private const int ParsedSize = 4;
+
+    /// <returns>The body when Ok; also when it is too large and was begun to be read, to be disposed.</returns>
     /// <exception cref="IOException">The client broke off, or sent a malformed body (<see cref="BadHttpRequestException"/>).</exception>
     public async ValueTask<(BodyRead Result, RequestBody? Body)> ReadAsync(HttpContext context, IdempotencyPolicy policy)
     {
@@ -61,7 +68,8 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
             return (BodyRead.Ok, new RequestBody(request, budget, 0));
         }
 
-        var room = (int)Math.Min(request.ContentLength ?? SpoolMemory, SpoolMemory);
+        // What the policy looks into is held as a whole; how long a chunked body is shows when it has been read.
+        var room = policy.ParsesBody ? ParsedSize * ((request.ContentLength ?? policy.MaxRequestBodyBytes) + CopySize) : Math.Min(request.ContentLength ?? SpoolMemory, SpoolMemory);
         if (!budget.TryTakeForRequest(room))
         {
             return (BodyRead.NoRoom, null);
@@ -69,12 +77,12 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
 
         var held = new RequestBody(request, budget, room);
         var result = BodyRead.NoRoom;
-        using var deadline = new CancellationTokenSource(limits.RequestBodyTimeout, time);
+        using var deadline = new CancellationTokenSource(policy.Mode == PolicyMode.Observe ? Timeout.InfiniteTimeSpan : limits.RequestBodyTimeout, time);
         try
         {
-            result = request.ContentLength <= MemoryThreshold
-                ? await ReadIntoMemoryAsync(held, request.Body, (int)request.ContentLength, deadline.Token)
-                : await SpoolAsync(held, request.Body, policy.MaxRequestBodyBytes, deadline.Token);
+            result = request.ContentLength is { } length && (length <= MemoryThreshold || policy.ParsesBody)
+                ? await ReadKnownAsync(held, request.Body, (int)length, deadline.Token)
+                : await SpoolAsync(held, request.Body, policy, deadline.Token);
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested)
         {
@@ -85,45 +93,47 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
             // What Kestrel makes of a chunk size beyond all bounds.
             result = BodyRead.Malformed;
         }
-        catch (IOException e) when (IsOurs(e) && !context.RequestAborted.IsCancellationRequested)
+        catch (Exception e) when (IsOurs(e) && !context.RequestAborted.IsCancellationRequested)
         {
-            result = BodyRead.NoRoom;
+            result = BodyRead.Lost;
         }
         finally
         {
-            if (result != BodyRead.Ok)
+            if (result is not (BodyRead.Ok or BodyRead.TooLarge))
             {
                 await held.DisposeAsync();
             }
         }
 
-        return (result, result == BodyRead.Ok ? held : null);
+        return (result, result is BodyRead.Ok or BodyRead.TooLarge ? held : null);
     }
 
     /// <summary>Whether reading failed for a reason of ours (a full disk), not the client's.</summary>
-    private static bool IsOurs(IOException e) => e is not (BadHttpRequestException or ConnectionResetException or EndOfStreamException);
+    private static bool IsOurs(Exception e) =>
+        e is UnauthorizedAccessException || (e is IOException and not (BadHttpRequestException or ConnectionResetException or EndOfStreamException));
 
-    private static async ValueTask<BodyRead> ReadIntoMemoryAsync(RequestBody held, Stream source, int length, CancellationToken cancellationToken)
+    private static async ValueTask<BodyRead> ReadKnownAsync(RequestBody held, Stream source, int length, CancellationToken cancellationToken)
     {
-        var buffer = held.Rent(length);
-        await source.ReadExactlyAsync(buffer.AsMemory(0, length), cancellationToken);
-        held.Replace(new MemoryStream(buffer, 0, length, writable: false), Digest.From(SHA256.HashData(buffer.AsSpan(0, length))));
+        await source.ReadExactlyAsync(held.Rent(length).AsMemory(0, length), cancellationToken);
+        held.UseBuffer(length);
         return BodyRead.Ok;
     }
 
-    private static async ValueTask<BodyRead> SpoolAsync(RequestBody held, Stream source, long maxBytes, CancellationToken cancellationToken)
+    private static async ValueTask<BodyRead> SpoolAsync(RequestBody held, Stream source, IdempotencyPolicy policy, CancellationToken cancellationToken)
     {
-        var buffer = held.Rent(CopySize).AsMemory(0, CopySize);
+        var buffer = new byte[CopySize].AsMemory();
         var spool = new FileBufferingReadStream(source, MemoryThreshold);
-        held.Replace(spool, default);
+        held.UseStream(spool, default);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var total = 0L;
         int read;
         while ((read = await spool.ReadAsync(buffer, cancellationToken)) > 0)
         {
             total += read;
-            if (total > maxBytes)
+            if (total > policy.MaxRequestBodyBytes)
             {
+                // Readable from its beginning all the same, for a policy that only observes.
+                spool.Position = 0;
                 return BodyRead.TooLarge;
             }
 
@@ -131,7 +141,15 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
         }
 
         spool.Position = 0;
-        held.Replace(spool, Digest.From(hash.GetHashAndReset()));
+        held.UseStream(spool, Digest.From(hash.GetHashAndReset()));
+        if (policy.ParsesBody)
+        {
+            await using (spool)
+            {
+                await ReadKnownAsync(held, spool, (int)total, cancellationToken);
+            }
+        }
+
         return BodyRead.Ok;
     }
 }

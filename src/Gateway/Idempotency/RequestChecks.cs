@@ -41,13 +41,12 @@ internal static class RequestChecks
     /// <summary>Returns what is wrong with a covered request, or null.</summary>
     public static string? FindDefect(HttpRequest request, IdempotencyPolicy policy)
     {
-        var key = policy.Key[0].Name;
         foreach (var (name, values) in request.Headers)
         {
             // CGI, WSGI and PHP read Idempotency_Key as Idempotency-Key.
-            if (name.Contains('_', StringComparison.Ordinal) && name.Replace('_', '-').Equals(key, StringComparison.OrdinalIgnoreCase))
+            if (name.Contains('_', StringComparison.Ordinal) && FindKeyField(policy, name.Replace('_', '-')) is { } field && FindKeyField(policy, name) is null)
             {
-                return $"The field {key} is written with an underscore, which some backends take for the same field.";
+                return $"The field {field} is written with an underscore, which some backends take for the same field.";
             }
 
             foreach (var value in values)
@@ -62,13 +61,27 @@ internal static class RequestChecks
         return request.Headers.Connection.Count == 0 ? null : FindNominated(request.Headers.Connection, policy);
     }
 
+    private static string? FindKeyField(IdempotencyPolicy policy, string name)
+    {
+        foreach (var selector in policy.Key)
+        {
+            if (selector.Kind == SelectorKind.Header && selector.Name.Equals(name, StringComparison.OrdinalIgnoreCase))
+            {
+                return selector.Name;
+            }
+        }
+
+        return null;
+    }
+
     private static string? FindNominated(StringValues connection, IdempotencyPolicy policy)
     {
         foreach (var name in connection.SelectMany(value => (value ?? "").Split(',', StringSplitOptions.TrimEntries)))
         {
             if (EndToEnd.Contains(name, StringComparer.OrdinalIgnoreCase)
                 || name.StartsWith("Content-", StringComparison.OrdinalIgnoreCase)
-                || policy.Key.Concat(policy.Scope).Any(selector => selector.Name.Equals(name, StringComparison.OrdinalIgnoreCase)))
+                || policy.FingerprintHeaders.Contains(name, StringComparer.OrdinalIgnoreCase)
+                || policy.AllSelectors.Any(selector => selector.Kind == SelectorKind.Header && selector.Name.Equals(name, StringComparison.OrdinalIgnoreCase)))
             {
                 return $"Connection names {name}, which is an end-to-end field.";
             }

@@ -6,13 +6,19 @@ using Microsoft.Extensions.Primitives;
 namespace Gateway.Idempotency;
 
 /// <summary>
-/// What makes a request the same request (draft-ietf-httpapi-idempotency-key-header-07, section 2.4): method, host and target, the body,
+/// What a key is used for (draft-ietf-httpapi-idempotency-key-header-07, section 2.4): method, host and target, the body,
 /// the policy's header fields, and those fields that change what a request means, wherever they come from.
 /// </summary>
 internal static class RequestFingerprint
 {
-    /// <summary>The algorithm; part of every record. A change of what is hashed is a new version.</summary>
-    public const byte Version = 1;
+    /// <summary>
+    /// The algorithm; part of every record. A change of what is hashed is a new version, and older ones stay, so that an upgrade
+    /// takes no retry for another request. 1: bodies byte for byte. 2: multipart bodies part by part, JSON as a value.
+    /// </summary>
+    public const byte Version = 2;
+
+    private const byte RawBodies = 1;
+    private const string ContentType = "Content-Type";
 
     /// <summary>Always part of the fingerprint: preconditions, ranges, content coding and method overrides.</summary>
     public static readonly IReadOnlyList<string> AlwaysHashed =
@@ -21,7 +27,41 @@ internal static class RequestFingerprint
         "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
     ];
 
-    public static Fingerprint Compute(HttpContext context, IdempotencyPolicy policy, in Digest body)
+    /// <summary>Whether this release can compare a fingerprint of that version.</summary>
+    public static bool Knows(byte version) => version is RawBodies or Version;
+
+    /// <param name="context">The request.</param>
+    /// <param name="policy">What counts.</param>
+    /// <param name="body">Read to its end, and set back.</param>
+    /// <param name="content">The parsed body, when the policy looks into bodies.</param>
+    /// <param name="question">What a probe would ask about it; null without.</param>
+    /// <param name="version">One that <see cref="Knows"/>.</param>
+    public static async ValueTask<Fingerprint> ComputeAsync(
+        HttpContext context, IdempotencyPolicy policy, RequestBody body, RequestContent? content, ProbeQuestion? question = null, byte version = Version)
+    {
+        // Where the newer algorithm makes no difference it is not named: an older release can still compare.
+        var contentType = context.Request.ContentType;
+        if (version != RawBodies && MultipartParts.BoundaryOf(contentType) is { } boundary)
+        {
+            var parts = policy.FingerprintBody == FingerprintBody.None
+                ? default(Digest)
+                : await body.ReadAgainAsync(stream => MultipartParts.DigestAsync(boundary, stream));
+            if (parts is { } known)
+            {
+                return new Fingerprint(Version, Compute(context, policy, MultipartParts.WithoutBoundary(contentType!), known, question));
+            }
+        }
+
+        return version != RawBodies && policy.FingerprintBody == FingerprintBody.Json && content?.JsonDigest(policy.FingerprintIgnore) is { } json
+            ? new Fingerprint(Version, Compute(context, policy, null, json, question))
+            : new Fingerprint(RawBodies, Compute(context, policy, null, body.Digest, question));
+    }
+
+    /// <param name="context">The request.</param>
+    /// <param name="policy">What counts.</param>
+    /// <param name="contentType">In the place of the request's own; null for that.</param>
+    /// <param name="body">Of its bytes, or of what they mean.</param>
+    private static Digest Compute(HttpContext context, IdempotencyPolicy policy, string? contentType, in Digest body, ProbeQuestion? question)
     {
         var request = context.Request;
         var hash = new FieldHash(stackalloc byte[512]);
@@ -35,15 +75,21 @@ internal static class RequestFingerprint
 
         foreach (var name in policy.FingerprintHeaders)
         {
-            Add(ref hash, name, request.Headers[name]);
+            Add(ref hash, name, contentType is not null && name.Equals(ContentType, StringComparison.OrdinalIgnoreCase) ? contentType : request.Headers[name]);
         }
 
-        if (policy.FingerprintBody == FingerprintBody.Raw)
+        if (policy.FingerprintBody != FingerprintBody.None)
         {
             hash.Add(body);
         }
 
-        return new Fingerprint(Version, hash.Sha256());
+        if (question is not null)
+        {
+            // A retry that would ask about something else is another request.
+            hash.Add(question.Target);
+        }
+
+        return hash.Sha256();
     }
 
     private static void Add(ref FieldHash hash, string name, in StringValues values)

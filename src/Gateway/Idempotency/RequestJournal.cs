@@ -1,3 +1,4 @@
+using System.Globalization;
 using Gateway.Policies;
 using Gateway.Storage;
 using Gateway.Telemetry;
@@ -47,6 +48,15 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
         Log.Bypassed(logger, policy.Name);
     }
 
+    public void Observed(IdempotencyPolicy policy, string would)
+    {
+        metrics.Request(policy.Name, $"would-{would}");
+        Log.Observed(logger, policy.Name, would);
+    }
+
+    public void Probed(IdempotencyPolicy policy, RecordId record, int? status) =>
+        Log.Probed(logger, record.Short, policy.Name, status?.ToString(CultureInfo.InvariantCulture) ?? "nothing");
+
     public void Uncertain(IdempotencyPolicy policy, RecordId record, string why, Exception? exception) =>
         Log.Uncertain(logger, record.Short, policy.Name, why, exception);
 
@@ -54,5 +64,9 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
 
     public void NeverSent(IdempotencyPolicy policy, RecordId record, string why) => Log.NeverSent(logger, record.Short, policy.Name, why);
 
-    public void UnusableRecord(IdempotencyPolicy policy, RecordId record, RecordParse parse) => Log.UnusableRecord(logger, record.Short, policy.Name, parse);
+    public void UnusableRecord(IdempotencyPolicy policy, RecordId record, RecordParse parse)
+    {
+        metrics.UnusableRecord(policy.Name, parse.ToString());
+        Log.UnusableRecord(logger, record.Short, policy.Name, parse);
+    }
 }

@@ -7,20 +7,21 @@ namespace Gateway.Idempotency;
 
 /// <summary>
 /// Stands in for the response body while the request is forwarded: keeps the answer back until it is settled. An answer that cannot be
-/// kept (too large, a stream) is settled as a tombstone at that moment, and from then on passed through to the client.
+/// kept (too large, a stream) is settled as a tombstone at that moment, and from then on passed through to the client. A streamed answer
+/// is given to the client as it comes, and kept beside that for as long as it can be.
 /// </summary>
 /// <param name="context">The request; its response headers are looked at when the first byte arrives.</param>
 /// <param name="inner">The client's side.</param>
 /// <param name="maxBytes">The largest body that is kept.</param>
 /// <param name="budget">What all answers share.</param>
-/// <param name="settleTombstone">Settles the key before the first byte of an answer that is not kept reaches the client.</param>
+/// <param name="settleTombstone">Settles the key before the first byte of an answer that is not kept reaches the client; null for a streamed answer.</param>
 /// <param name="clientAborted">Ends an answer that is passed through: it is settled, and nobody reads it any more.</param>
 internal sealed class ResponseCapture(
     HttpContext context,
     IHttpResponseBodyFeature inner,
     long maxBytes,
     BufferBudget budget,
-    Func<TombstoneReason, ValueTask> settleTombstone,
+    Func<TombstoneReason, ValueTask>? settleTombstone,
     CancellationToken clientAborted)
     : Stream, IHttpResponseBodyFeature, IDisposable
 {
@@ -31,6 +32,15 @@ internal sealed class ResponseCapture(
 
     /// <summary>The answer is settled as a tombstone and reaches the client as it comes.</summary>
     public bool IsPassedThrough { get; private set; }
+
+    /// <summary>The client gets every byte as it comes.</summary>
+    public bool IsStreamed => settleTombstone is null;
+
+    /// <summary>Why the whole of a streamed answer was not kept.</summary>
+    public TombstoneReason NotKept { get; private set; }
+
+    /// <summary>A streamed answer was not followed to its end, because nobody reads it any more and it is not kept.</summary>
+    public bool IsGivenUp { get; private set; }
 
     /// <summary>What was captured; valid until disposal, empty when passed through.</summary>
     public ReadOnlyMemory<byte> Body => _buffer.AsMemory(0, _length);
@@ -57,7 +67,7 @@ internal sealed class ResponseCapture(
     {
     }
 
-    public Task StartAsync(CancellationToken cancellationToken = default) => IsPassedThrough ? inner.StartAsync(cancellationToken) : Task.CompletedTask;
+    public Task StartAsync(CancellationToken cancellationToken = default) => IsOpen ? inner.StartAsync(cancellationToken) : Task.CompletedTask;
 
     public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default) =>
         SendFileFallback.SendFileAsync(this, path, offset, count, cancellationToken);
@@ -77,6 +87,11 @@ internal sealed class ResponseCapture(
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (IsStreamed)
+        {
+            return StreamAsync(buffer, cancellationToken);
+        }
+
         if (IsPassedThrough)
         {
             clientAborted.ThrowIfCancellationRequested();
@@ -99,7 +114,7 @@ internal sealed class ResponseCapture(
 
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException("The response body is written asynchronously.");
 
-    public override Task FlushAsync(CancellationToken cancellationToken) => IsPassedThrough ? inner.Stream.FlushAsync(cancellationToken) : Task.CompletedTask;
+    public override Task FlushAsync(CancellationToken cancellationToken) => IsOpen ? inner.Stream.FlushAsync(cancellationToken) : Task.CompletedTask;
 
     public override void Flush()
     {
@@ -117,12 +132,15 @@ internal sealed class ResponseCapture(
         base.Dispose(disposing);
     }
 
+    /// <summary>Whether bytes reach the client now.</summary>
+    private bool IsOpen => IsStreamed || IsPassedThrough;
+
     private TombstoneReason ReasonNotToKeep(int count)
     {
         if (!_started)
         {
             _started = true;
-            if (context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) is true)
+            if (!IsStreamed && context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) is true)
             {
                 return TombstoneReason.Stream;
             }
@@ -140,12 +158,41 @@ internal sealed class ResponseCapture(
 
     private async ValueTask PassThroughAsync(TombstoneReason reason, ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
     {
-        await settleTombstone(reason);
+        await settleTombstone!(reason);
         IsPassedThrough = true;
         await inner.Stream.WriteAsync(Body, cancellationToken);
         Discard();
         await inner.Stream.WriteAsync(buffer, cancellationToken);
         await inner.Stream.FlushAsync(cancellationToken);
+    }
+
+    /// <summary>To the end, whether the client is still there or not: the record is for its retry.</summary>
+    private async ValueTask StreamAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken)
+    {
+        if (NotKept == TombstoneReason.None)
+        {
+            NotKept = ReasonNotToKeep(buffer.Length);
+            if (NotKept == TombstoneReason.None)
+            {
+                buffer.CopyTo(_buffer.AsMemory(_length));
+                _length += buffer.Length;
+            }
+            else
+            {
+                Discard();
+            }
+        }
+
+        if (!clientAborted.IsCancellationRequested)
+        {
+            await inner.Stream.WriteAsync(buffer, cancellationToken);
+        }
+        else if (NotKept != TombstoneReason.None)
+        {
+            // For nobody: neither the client nor the record gets what is still to come, and it may never end.
+            IsGivenUp = true;
+            throw new OperationCanceledException("nobody reads the answer any more");
+        }
     }
 
     /// <returns>False when the budget is used up.</returns>

@@ -71,7 +71,7 @@ internal static class WellKnownPage
         {
             routes.Append(CultureInfo.InvariantCulture, $"""
                 <tr><td><code>{E(path)}</code><br><small>{E(route)}</small></td><td>{E(string.Join(", ", policy.Methods))}</td>
-                <td><code>{E(policy.Key[0].Name)}</code><br>{E(policy.Mode.ToString().ToLowerInvariant())}</td>
+                <td><code>{E(string.Join(", ", policy.Key))}</code><br>{E(policy.Mode.ToString().ToLowerInvariant())}</td>
                 <td>{E(string.Join(" + ", ScopeOf(policy)))}</td><td>{E(string.Join(", ", FingerprintOf(policy)))}</td>
                 <td>{policy.Retention:c}</td><td>{E(string.Join(", ", policy.ReleaseStatuses))}</td><td>{E(string.Join(", ", policy.UncertainStatuses))}</td></tr>
 
@@ -101,7 +101,7 @@ internal static class WellKnownPage
     private static IEnumerable<string> FingerprintOf(IdempotencyPolicy policy) =>
         [
             "method", "host", "target", .. policy.FingerprintHeaders, .. RequestFingerprint.AlwaysHashed,
-            .. policy.FingerprintBody == FingerprintBody.Raw ? (string[])["body"] : [],
+            .. policy.FingerprintBody != FingerprintBody.None ? (string[])["body"] : [],
         ];
 
     private static string E(string text) => WebUtility.HtmlEncode(text);

@@ -1,35 +1,5 @@
 namespace Gateway.Policies;
 
-/// <summary>Whether a covered request must carry a key.</summary>
-internal enum PolicyMode
-{
-    /// <summary>A covered request without a key is refused (400).</summary>
-    Required,
-
-    /// <summary>A covered request without a key is forwarded as it is, unprotected.</summary>
-    Optional,
-}
-
-/// <summary>What a request does when the store gives no answer.</summary>
-internal enum StoreDown
-{
-    /// <summary>503, nothing is forwarded.</summary>
-    Refuse,
-
-    /// <summary>Forwarded unprotected, and the answer says so (<c>Idempotency-Status: bypassed</c>).</summary>
-    Bypass,
-}
-
-/// <summary>How the request body enters the fingerprint.</summary>
-internal enum FingerprintBody
-{
-    /// <summary>Byte for byte.</summary>
-    Raw,
-
-    /// <summary>Not at all: only the method, the target and the chosen header fields.</summary>
-    None,
-}
-
 /// <summary>
 /// How a route is made idempotent: the effective policy, defaults filled in, validated and immutable. A route gets it as metadata of
 /// its endpoint. Docs of every setting: docs/configuration.md.
@@ -47,8 +17,17 @@ internal sealed record IdempotencyPolicy
     /// <summary>Upper case. The methods that RFC 9110 does not define as idempotent.</summary>
     public IReadOnlyList<string> Methods { get; init; } = ["POST", "PATCH"];
 
-    /// <summary>Where the key is read; the header of draft-ietf-httpapi-idempotency-key-header-07.</summary>
+    /// <summary>
+    /// Where the key is read, the first that is present; the header of draft-ietf-httpapi-idempotency-key-header-07. Empty for a policy
+    /// that only locks.
+    /// </summary>
     public IReadOnlyList<Selector> Key { get; init; } = [Selector.Header("Idempotency-Key")];
+
+    /// <summary>Where the time of a key is read, to refuse keys that are older than the retention; empty: not looked at.</summary>
+    public IReadOnlyList<KeyTime> KeyTime { get; init; } = [];
+
+    /// <summary>AsIs: the backend sees what the client sent.</summary>
+    public ForwardKey ForwardKey { get; init; } = ForwardKey.AsIs;
 
     /// <summary>Who a key belongs to, all of these together; empty for <c>global</c>.</summary>
     public IReadOnlyList<Selector> Scope { get; init; } = [Selector.Header("Authorization")];
@@ -59,11 +38,29 @@ internal sealed record IdempotencyPolicy
     /// <summary>Header fields that are part of the fingerprint, beside those that always are (<c>RequestFingerprint</c>).</summary>
     public IReadOnlyList<string> FingerprintHeaders { get; init; } = ["Content-Type"];
 
+    /// <summary>Places in a JSON body that may differ between tries.</summary>
+    public IReadOnlyList<string> FingerprintIgnore { get; init; } = [];
+
     /// <summary>24 hours, as Stripe keeps keys.</summary>
     public TimeSpan Retention { get; init; } = TimeSpan.FromHours(24);
 
     /// <summary>30 seconds without renewal: how long a key of a dead gateway answers <c>in-progress</c> before it is uncertain.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>What a duplicate does while the first request runs. Reject: 409 at once costs nobody anything.</summary>
+    public Contention Duplicates { get; init; } = Contention.Reject;
+
+    /// <summary>The longest that a duplicate waits. 2 seconds: below the patience of clients and load balancers.</summary>
+    public TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How many duplicates of one key wait at one instance; more are answered 409 at once.</summary>
+    public int MaxWaiters { get; init; } = 16;
+
+    /// <summary>What a retry does when the outcome is uncertain. Refuse: nothing is repeated that may have happened.</summary>
+    public UncertainRetries UncertainRetries { get; init; } = UncertainRetries.Refuse;
+
+    /// <summary>How to find out what became of a request; only with <see cref="UncertainRetries.Probe"/>.</summary>
+    public ProbePolicy? Probe { get; init; }
 
     /// <summary>Refuse: without a claim nothing is forwarded.</summary>
     public StoreDown StoreDown { get; init; } = StoreDown.Refuse;
@@ -80,8 +77,32 @@ internal sealed record IdempotencyPolicy
     /// <summary>Fields of the first answer that no replay carries: sessions and challenges belong to one exchange.</summary>
     public IReadOnlyList<string> DropHeaders { get; init; } = ["Set-Cookie", "WWW-Authenticate"];
 
+    /// <summary>What becomes of an answer with <c>Cache-Control: no-store</c>. Tombstone: the backend's word counts.</summary>
+    public NoStoreAnswers NoStore { get; init; } = NoStoreAnswers.Tombstone;
+
+    /// <summary>Buffered: the answer is recorded before the client gets its first byte.</summary>
+    public Delivery Delivery { get; init; } = Delivery.Buffered;
+
     /// <summary>Larger requests are refused (413), because the whole body is read before the claim. 1 MiB, in bytes.</summary>
     public long MaxRequestBodyBytes { get; init; } = 1024 * 1024;
+
+    /// <summary>Mutual exclusion on a value of the request; null for none.</summary>
+    public LockPolicy? Lock { get; init; }
+
+    /// <summary>The body is parsed, and therefore held in memory as a whole.</summary>
+    public bool ParsesBody => FingerprintBody == FingerprintBody.Json || KeyIsInBody || ReadsBody(Scope) || (Lock is not null && ReadsBody(Lock.On)) || Probe?.Path.ReadsBody is true;
+
+    /// <summary>The key can only be read after the body.</summary>
+    public bool KeyIsInBody => ReadsBody(Key);
+
+    /// <summary>The key is where every client expects it.</summary>
+    public bool IsDefaultKey => Key is [{ Kind: SelectorKind.Header, Name: "Idempotency-Key" }];
+
+    /// <summary>A selector looks into a validated token, so that the route must ask for one.</summary>
+    public bool NeedsAuthentication => AllSelectors.Any(selector => selector.Kind == SelectorKind.Claim);
+
+    /// <summary>Every selector, wherever it stands.</summary>
+    public IEnumerable<Selector> AllSelectors => Key.Concat(Scope).Concat(Lock?.On ?? []).Concat(Probe?.Path.Selectors ?? []);
 
     /// <summary>Whether requests of this method are claimed. Clients may write methods in lower case, which are forwarded in upper case.</summary>
     public bool Covers(string method)
@@ -96,4 +117,32 @@ internal sealed record IdempotencyPolicy
 
         return false;
     }
+
+    /// <summary>Asked for every request, so without an enumerator.</summary>
+    private static bool ReadsBody(IReadOnlyList<Selector> selectors)
+    {
+        for (var i = 0; i < selectors.Count; i++)
+        {
+            if (selectors[i].ReadsBody)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }
+
+/// <summary>How an uncertain outcome is found out: a GET to the route's own cluster.</summary>
+/// <param name="Path">The request target.</param>
+/// <param name="Headers">Sent with it, such as credentials of the gateway's own.</param>
+/// <param name="Found">Statuses that say that the request was executed; the key is settled with this answer.</param>
+/// <param name="Absent">Statuses that say that it was not; it is forwarded again.</param>
+internal sealed record ProbePolicy(
+    ProbeTemplate Path, IReadOnlyList<KeyValuePair<string, string>> Headers, IReadOnlyList<int> Found, IReadOnlyList<int> Absent);
+
+/// <summary>While a request is forwarded, no other one with the same values is, at any instance.</summary>
+/// <param name="On">The values, all of them together.</param>
+/// <param name="Contention">What a request does when another one holds the lock.</param>
+/// <param name="MaxWait">The longest that it waits.</param>
+internal sealed record LockPolicy(IReadOnlyList<Selector> On, Contention Contention, TimeSpan MaxWait);

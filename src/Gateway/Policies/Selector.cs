@@ -1,29 +1,88 @@
 namespace Gateway.Policies;
 
-/// <summary>Where a value is taken from a request, written <c>header:NAME</c>.</summary>
-/// <param name="Name">The header field's name.</param>
-internal sealed record Selector(string Name)
+/// <summary>Where in a request a selector looks.</summary>
+internal enum SelectorKind
 {
-    /// <summary>Kinds of the grammar that this release reads but does not serve yet.</summary>
-    private static readonly string[] NotYet = ["query:", "route:", "body:", "form:", "claim:", "client-ip"];
+    /// <summary><c>header:NAME</c>, a header field.</summary>
+    Header,
 
-    public static Selector Header(string name) => new(name);
+    /// <summary><c>query:NAME</c>, a parameter of the query, decoded.</summary>
+    Query,
+
+    /// <summary><c>route:NAME</c>, a value of the route's path pattern, decoded.</summary>
+    Route,
+
+    /// <summary><c>body:/json/pointer</c>, a value in a JSON body (RFC 6901).</summary>
+    Body,
+
+    /// <summary><c>form:NAME</c>, a field of a form body, urlencoded or multipart.</summary>
+    Form,
+
+    /// <summary><c>claim:TYPE</c>, a claim of a validated token.</summary>
+    Claim,
+
+    /// <summary><c>client-ip</c>, the peer's address.</summary>
+    ClientIp,
+}
+
+/// <summary>Where a value is taken from a request: one grammar wherever a policy names a value.</summary>
+/// <param name="Kind">Where to look.</param>
+/// <param name="Name">The name, or the JSON pointer, that stands behind the colon; empty for <c>client-ip</c>.</param>
+internal sealed record Selector(SelectorKind Kind, string Name)
+{
+    public const string Grammar = "header:NAME, query:NAME, route:NAME, body:/JSON/POINTER, form:NAME, claim:TYPE or client-ip";
+
+    private const string ClientIpName = "client-ip";
+
+    private static readonly (string Prefix, SelectorKind Kind)[] Prefixes =
+    [
+        ("header:", SelectorKind.Header), ("query:", SelectorKind.Query), ("route:", SelectorKind.Route), ("body:", SelectorKind.Body),
+        ("form:", SelectorKind.Form), ("claim:", SelectorKind.Claim),
+    ];
+
+    /// <summary>The tokens of <c>body:</c>; empty for every other kind, and for the whole body.</summary>
+    public IReadOnlyList<string> Pointer { get; } = Kind == SelectorKind.Body ? JsonPointer.Parse(Name) ?? [] : [];
+
+    /// <summary>The body must be read, and parsed, to find the value.</summary>
+    public bool ReadsBody => Kind is SelectorKind.Body or SelectorKind.Form;
+
+    public static Selector Header(string name) => new(SelectorKind.Header, name);
 
     /// <summary>Parses a selector; on failure <paramref name="expected"/> says what was expected instead.</summary>
     public static Selector? Parse(string text, out string expected)
     {
-        expected = "header:NAME with the name of a header field";
-        if (Array.Find(NotYet, prefix => text.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)) is { } kind)
+        expected = Grammar;
+        if (text.Equals(ClientIpName, StringComparison.OrdinalIgnoreCase))
         {
-            expected = $"header:NAME; selectors of the kind '{kind.TrimEnd(':')}' are not supported yet";
-            return null;
+            return new Selector(SelectorKind.ClientIp, "");
         }
 
-        const string Prefix = "header:";
-        return text.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase) && HttpToken.IsToken(text[Prefix.Length..])
-            ? new Selector(text[Prefix.Length..])
-            : null;
+        foreach (var (prefix, kind) in Prefixes)
+        {
+            if (text.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))
+            {
+                var name = text[prefix.Length..];
+                expected = Expected(kind);
+                return IsName(kind, name) ? new Selector(kind, name) : null;
+            }
+        }
+
+        return null;
     }
 
-    public override string ToString() => $"header:{Name}";
+    public override string ToString() => Kind == SelectorKind.ClientIp ? ClientIpName : $"{Prefixes[(int)Kind].Prefix}{Name}";
+
+    private static bool IsName(SelectorKind kind, string name) => kind switch
+    {
+        SelectorKind.Header => HttpToken.IsToken(name),
+        SelectorKind.Body => JsonPointer.Parse(name) is not null,
+        _ => name.Length > 0,
+    };
+
+    private static string Expected(SelectorKind kind) => kind switch
+    {
+        SelectorKind.Header => "header:NAME with the name of a header field",
+        SelectorKind.Body => "body: with a JSON pointer (RFC 6901) such as body:/order/id",
+        _ => $"{Prefixes[(int)kind].Prefix} with a name",
+    };
 }

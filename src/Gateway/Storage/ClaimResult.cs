@@ -18,7 +18,7 @@ internal enum ClaimState
 
 /// <param name="State">What was found.</param>
 /// <param name="Fingerprint">The fingerprint on record; the caller's own when <see cref="ClaimState.Claimed"/>.</param>
-/// <param name="Remaining">What is left of the lease, in the store's clock, when <see cref="ClaimState.InProgress"/>.</param>
+/// <param name="Remaining">What is left, in the store's clock: of the lease when <see cref="ClaimState.InProgress"/>, of the retention when <see cref="ClaimState.Settled"/>.</param>
 /// <param name="Answer">The recorded bytes (<see cref="RecordFormat"/>) when <see cref="ClaimState.Settled"/>.</param>
 /// <param name="Attempt">The attempt on record: 1 for a fresh claim, one more for every take-over; the caller's own when <see cref="ClaimState.Claimed"/>.</param>
 internal readonly record struct ClaimResult(

@@ -13,6 +13,7 @@ internal sealed class HeldClaim(ClaimRequest request, long renewedAt)
 {
     private volatile bool _isEnded;
     private volatile bool _isReleased;
+    private volatile bool _isLost;
 
     public ClaimRequest Request => request;
 
@@ -24,6 +25,11 @@ internal sealed class HeldClaim(ClaimRequest request, long renewedAt)
 
     /// <summary>Its end is a release: a renewal that was on its way may have taken the freed key again.</summary>
     public bool IsReleased => _isReleased;
+
+    /// <summary>The record is another's: what this claim stood for must not be begun any more.</summary>
+    public bool IsLost => _isLost;
+
+    public void Lost() => _isLost = true;
 
     public void Ended(ClaimEnd end)
     {

@@ -35,6 +35,11 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// <summary>How many claims this process works on or still has to end.</summary>
     public int Count => _held.Count + _pending.Count;
 
+    /// <summary>A timestamp to take before the store is asked for a claim.</summary>
+    public long Now => _time.GetTimestamp();
+
+    public TimeSpan Since(long timestamp) => _time.GetElapsedTime(timestamp);
+
     /// <summary>Takes a claim into care, from the moment before the store was asked for it.</summary>
     public HeldClaim Hold(in ClaimRequest request, long askedAt)
     {
@@ -69,6 +74,9 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         Forget(claim, end);
         _pending.Add(claim.Request, end, default, claim.RenewedAt);
     }
+
+    /// <summary>Leaves the claim to its lease: nobody knows what becomes of what it stands for.</summary>
+    public void Abandon(HeldClaim claim) => Forget(claim, ClaimEnd.MarkUncertain);
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
@@ -177,6 +185,7 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
             Report(claim, result);
             if (result is WriteResult.Foreign or WriteResult.TakenOver)
             {
+                claim.Lost();
                 _held.TryRemove(claim.Request.Token, out _);
             }
         }

@@ -17,6 +17,15 @@ internal enum RecordParse
 
     /// <summary>A good record of another key: the store mixed up its replies.</summary>
     WrongRecord,
+
+    /// <summary>Sealed with a key that is not on this instance's ring.</summary>
+    UnknownKey,
+
+    /// <summary>Sealed, and edited since, or moved under another key.</summary>
+    Forged,
+
+    /// <summary>Not sealed, where all answers are.</summary>
+    NotSealed,
 }
 
 /// <summary>

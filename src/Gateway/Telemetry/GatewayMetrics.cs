@@ -9,12 +9,19 @@ internal sealed class GatewayMetrics
 
     private readonly Meter _meter;
     private readonly Counter<long> _requests;
+    private readonly Counter<long> _unusable;
 
     public GatewayMetrics(IMeterFactory meters)
     {
         _meter = meters.Create(MeterName);
         _requests = _meter.CreateCounter<long>("gateway.idempotency.requests", "{request}", "Covered requests by policy and by what became of them.");
+        _unusable = _meter.CreateCounter<long>("gateway.idempotency.unusable_records", "{record}", "Recorded answers that could not be used, by policy and by reason.");
     }
+
+    /// <param name="policy">The policy's name.</param>
+    /// <param name="reason">Corrupt, Forged, UnknownKey and the like.</param>
+    public void UnusableRecord(string policy, string reason) =>
+        _unusable.Add(1, new KeyValuePair<string, object?>("policy", policy), new KeyValuePair<string, object?>("reason", reason));
 
     /// <param name="read">How many bytes of bodies are in memory now.</param>
     public void ObserveBufferedBytes(Func<long> read) =>

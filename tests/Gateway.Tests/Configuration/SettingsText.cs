@@ -16,6 +16,13 @@ internal static class SettingsText
         Append(text, "Store", settings.Store);
         Append(text, "Admin", settings.Admin);
         Append(text, "Limits", settings.Limits);
+        if (settings.Jwt is { } jwt)
+        {
+            Append(text, "Authentication:Jwt", jwt);
+        }
+
+        Append(text, "Idempotency:NearCopy", settings.NearCopy);
+        text.Append(CultureInfo.InvariantCulture, $"Encryption: {settings.Encryption?.ToString() ?? "none"}\n");
         text.Append("Secret: ").Append(settings.Secret is null ? "kept by the store" : "configured").Append('\n');
         text.Append(CultureInfo.InvariantCulture, $"ShutdownGrace: {settings.ShutdownGrace}\n");
         foreach (var item in settings.Policies.Values)
@@ -82,6 +89,7 @@ internal static class SettingsText
         null => "none",
         string text => text,
         IEnumerable list => $"[{string.Join(", ", list.Cast<object>())}]",
+        ProbePolicy or LockPolicy => string.Join(", ", Properties(value).Select(property => $"{property.Name} {ValueText(property.GetValue(value))}")),
         _ => string.Create(CultureInfo.InvariantCulture, $"{value}"),
     };
 }

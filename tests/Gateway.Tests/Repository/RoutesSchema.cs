@@ -46,7 +46,8 @@ internal static class RoutesSchema
         }
 
         return schema.TryGetProperty("additionalProperties", out var named) && named.ValueKind == JsonValueKind.Object
-            ? Below($"{path}:NAME", new JsonSchema(Root).Resolve(named))
+            && new JsonSchema(Root).Resolve(named) is var item && item.TryGetProperty("properties", out _)
+            ? Below($"{path}:NAME", item)
             : [new SchemaSetting(path, schema)];
     }
 }

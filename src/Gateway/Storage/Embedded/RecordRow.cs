@@ -34,7 +34,7 @@ internal readonly record struct RecordRow(
     /// <summary>What this row is to others than its owner.</summary>
     public ClaimResult ToResult(long now) => State switch
     {
-        Settled => new ClaimResult(ClaimState.Settled, Fingerprint, Answer: Answer, Attempt: Attempt),
+        Settled => new ClaimResult(ClaimState.Settled, Fingerprint, TimeSpan.FromMilliseconds(ExpiresAt - now), Answer, Attempt),
         Claimed when LeaseUntil > now => new ClaimResult(ClaimState.InProgress, Fingerprint, TimeSpan.FromMilliseconds(LeaseUntil - now), Attempt: Attempt),
         _ => new ClaimResult(ClaimState.Uncertain, Fingerprint, Attempt: Attempt),
     };

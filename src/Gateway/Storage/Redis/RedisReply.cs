@@ -45,7 +45,7 @@ internal static class RedisReply
             var fingerprint = Fingerprint.From((byte[])reply[4]!);
             return state switch
             {
-                "settled" => new ClaimResult(ClaimState.Settled, fingerprint, Answer: (byte[]?)reply[6] ?? [], Attempt: attempt),
+                "settled" => new ClaimResult(ClaimState.Settled, fingerprint, TimeSpan.FromMilliseconds((long)reply[5]), (byte[]?)reply[6] ?? [], attempt),
                 "in-progress" => new ClaimResult(ClaimState.InProgress, fingerprint, TimeSpan.FromMilliseconds((long)reply[5]), Attempt: attempt),
                 "uncertain" => new ClaimResult(ClaimState.Uncertain, fingerprint, Attempt: attempt),
                 _ => throw new RecordFormatException($"its state is '{state}'"),

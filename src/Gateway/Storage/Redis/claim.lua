@@ -2,7 +2,7 @@
 --
 -- KEYS     the record, the open ones (see record.lua)
 -- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms), attempt to take over (or 0), probe (or empty)
--- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease in ms, answer}; see RedisReply.ToClaimResult
+-- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease (settled: of the retention) in ms, answer}; see RedisReply.ToClaimResult
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'f', 'l', 'a', 'n')
@@ -34,7 +34,7 @@ if not state then
 end
 local attempt = tonumber(record[6] or 1)
 if state == 'a' then
-  return {ARGV[1], 'settled', now, attempt, record[3], 0, record[5]}
+  return {ARGV[1], 'settled', now, attempt, record[3], redis.call('PTTL', KEYS[1]), record[5]}
 end
 if state == 'c' or state == 'o' then
   if record[2] == ARGV[1] then

@@ -11,7 +11,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local attempt = tonumber(record[5] or 1)
 if record[1] == 'a' then
-  return {ARGV[1], 'settled', now, attempt, record[2], 0, record[4]}
+  return {ARGV[1], 'settled', now, attempt, record[2], redis.call('PTTL', KEYS[1]), record[4]}
 end
 local rest = record[3] - now
 if (record[1] == 'c' or record[1] == 'o') and rest > 0 then

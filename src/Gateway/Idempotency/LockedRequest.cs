@@ -1,0 +1,41 @@
+using Gateway.Forwarding;
+using Gateway.Policies;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace Gateway.Idempotency;
+
+/// <summary>A request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
+internal sealed class LockedRequest(Drain drain)
+{
+    public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
+    {
+        var trace = new ForwardTrace();
+        var clientAborted = context.RequestAborted;
+        var isDone = false;
+
+        // Once the answer has begun, a client that is gone ends it: it may never end by itself. The lock is then left to its lease.
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(drain.GiveUp);
+        context.Response.OnStarting(() => clientAborted.IsCancellationRequested ? stop.CancelAsync() : Task.CompletedTask);
+        await using var gone = clientAborted.Register(() =>
+        {
+            if (context.Response.HasStarted)
+            {
+                stop.Cancel();
+            }
+        });
+        context.RequestAborted = stop.Token;
+        context.Features.Set(trace);
+        try
+        {
+            await next(context);
+            var error = context.Features.Get<IForwarderErrorFeature>();
+            var report = new ForwardReport(error?.Error ?? ForwarderError.None, error?.Exception, trace, context.Response.StatusCode, NoStore: false);
+            isDone = ForwardOutcome.Classify(report, policy).Kind is not (OutcomeKind.Uncertain or OutcomeKind.UncertainAnswer);
+        }
+        finally
+        {
+            context.RequestAborted = clientAborted;
+            await held.EndAsync(isDone);
+        }
+    }
+}

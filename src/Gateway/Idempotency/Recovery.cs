@@ -1,0 +1,84 @@
+using Gateway.Forwarding;
+using Gateway.Policies;
+using Gateway.Storage;
+
+namespace Gateway.Idempotency;
+
+/// <summary>What becomes of a key whose outcome is uncertain, by policy: nothing, the next attempt, or what the backend says when asked.</summary>
+internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, BackendProbe probe, RecordSeal seal, RequestJournal journal)
+{
+    /// <summary>For a retry.</summary>
+    /// <param name="policy">What to do.</param>
+    /// <param name="claim">The retry's claim, which found the key uncertain.</param>
+    /// <param name="found">What it found.</param>
+    /// <param name="question">What to ask, with <see cref="UncertainRetries.Probe"/>; null when the request does not say.</param>
+    /// <param name="cancellationToken">The client is gone.</param>
+    /// <returns>What is on record then: claimed as the next attempt, settled with the backend's word, or what was found.</returns>
+    /// <exception cref="StoreUnavailableException">No answer in time; the take-over may stand.</exception>
+    public async Task<ClaimResult> RecoverAsync(
+        IdempotencyPolicy policy, ClaimRequest claim, ClaimResult found, ProbeQuestion? question, CancellationToken cancellationToken)
+    {
+        var takeOver = claim with { TakeOver = found.Attempt, Fingerprint = found.Fingerprint };
+        switch (policy.UncertainRetries)
+        {
+            case UncertainRetries.Retry:
+                return await store.ClaimAsync(takeOver, CancellationToken.None);
+            case UncertainRetries.Probe when question is not null:
+                var answer = await AskAsync(policy, claim.Id, question, cancellationToken);
+                return answer is null ? found
+                    : policy.Probe!.Absent.Contains(answer.Status) ? await store.ClaimAsync(takeOver, CancellationToken.None)
+                    : policy.Probe.Found.Contains(answer.Status) ? await SettleAsync(policy, takeOver, answer)
+                    : found;
+            default:
+                return found;
+        }
+    }
+
+    /// <summary>For the sweeper: asks, and settles what was found. What is absent waits for its retry, which brings the request along.</summary>
+    /// <returns>Whether the key is settled.</returns>
+    /// <exception cref="StoreUnavailableException">No answer in time.</exception>
+    public async Task<bool> SweepAsync(IdempotencyPolicy policy, UncertainRecord record, ProbeQuestion question, CancellationToken cancellationToken)
+    {
+        if (await AskAsync(policy, record.Id, question, cancellationToken) is not { } answer || !policy.Probe!.Found.Contains(answer.Status))
+        {
+            return false;
+        }
+
+        var takeOver = new ClaimRequest(record.Id, ClaimToken.Create(), record.Fingerprint, policy.Lease, policy.Retention, record.Attempt);
+        return (await SettleAsync(policy, takeOver, answer)).State == ClaimState.Settled;
+    }
+
+    private async Task<ProbeAnswer?> AskAsync(IdempotencyPolicy policy, RecordId id, ProbeQuestion question, CancellationToken cancellationToken)
+    {
+        var answer = await probe.GetAsync(question.Cluster, question.Target, policy.Probe!.Headers, policy.MaxAnswerBytes, cancellationToken);
+        journal.Probed(policy, id, answer?.Status);
+        return answer;
+    }
+
+    /// <summary>Settles the key with what the probe found, as if it were the first request's answer.</summary>
+    private async Task<ClaimResult> SettleAsync(IdempotencyPolicy policy, ClaimRequest takeOver, ProbeAnswer answer)
+    {
+        var askedAt = leases.Now;
+        var claimed = await store.ClaimAsync(takeOver, CancellationToken.None);
+        if (claimed.State != ClaimState.Claimed)
+        {
+            return claimed; // somebody else was faster
+        }
+
+        var headers = new HeaderDictionary();
+        foreach (var (name, value) in answer.Headers)
+        {
+            headers.Append(name, value);
+        }
+
+        var noStore = policy.NoStore == NoStoreAnswers.Tombstone && RecordedHeaders.HasNoStore(headers);
+        var reason = answer.Body is null ? TombstoneReason.TooLarge : ForwardOutcome.ReasonNotToKeep(answer.Trace, noStore);
+        var body = reason == TombstoneReason.None ? answer.Body : null;
+        var record = seal.Write(takeOver.Id, new StoredResponse(answer.Status, RecordedHeaders.Of(headers, policy), body, reason));
+        var mine = takeOver with { Attempt = claimed.Attempt };
+        var held = leases.Hold(mine, askedAt);
+        return await leases.EndAsync(held, ClaimEnd.Settle, record)
+            ? new ClaimResult(ClaimState.Settled, takeOver.Fingerprint, Answer: record, Attempt: claimed.Attempt)
+            : new ClaimResult(ClaimState.Uncertain, takeOver.Fingerprint, Attempt: claimed.Attempt);
+    }
+}

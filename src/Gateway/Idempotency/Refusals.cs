@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using Gateway.Forwarding;
+using Gateway.Policies;
+using Gateway.Storage;
+
+namespace Gateway.Idempotency;
+
+/// <summary>
+/// Everything that is said to a request which is not forwarded as the first of its key. A policy that observes says it beside the
+/// backend's own answer, and forwards.
+/// </summary>
+internal sealed class Refusals(RecordSeal seal, NearCopies copies, BufferBudget budget, TimeProvider time, RequestJournal journal)
+{
+    /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
+    public static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
+
+    /// <summary>Another instance can take the request at once.</summary>
+    public static readonly TimeSpan DrainRetryAfter = TimeSpan.FromSeconds(1);
+
+    public bool IsExpired(HttpContext context, IdempotencyPolicy policy, string key) =>
+        KeyAge.IsExpired(policy, key, context.Request.Headers, time.GetUtcNow());
+
+    public async Task RefuseAsync(
+        HttpContext context,
+        IdempotencyPolicy policy,
+        Problem problem,
+        RequestDelegate next,
+        string? detail = null,
+        TimeSpan? retryAfter = null,
+        RecordId? record = null,
+        Dictionary<string, object?>? members = null)
+    {
+        if (policy.Mode == PolicyMode.Observe)
+        {
+            Observed(context, policy, problem.Slug);
+            await next(context);
+            return;
+        }
+
+        await EndAsync(context, policy, problem, detail, retryAfter, record, members);
+    }
+
+    /// <summary>Refuses also where a policy only observes: what is left of the request cannot be forwarded.</summary>
+    private Task EndAsync(
+        HttpContext context,
+        IdempotencyPolicy policy,
+        Problem problem,
+        string? detail = null,
+        TimeSpan? retryAfter = null,
+        RecordId? record = null,
+        Dictionary<string, object?>? members = null)
+    {
+        journal.Refused(policy, problem, record);
+        return ProblemWriter.WriteAsync(context, problem, detail, retryAfter: retryAfter, members: members);
+    }
+
+    public Task RefuseBodyAsync(HttpContext context, IdempotencyPolicy policy, BodyRead read, RequestDelegate next)
+    {
+        switch (read)
+        {
+            case BodyRead.TooLarge:
+                return RefuseAsync(context, policy, Problem.RequestTooLarge, next, $"The body is larger than {policy.MaxRequestBodyBytes} bytes.");
+            case BodyRead.NoRoom:
+                return RefuseAsync(context, policy, Problem.RequestNotBuffered, next, retryAfter: StoreRetryAfter);
+            case BodyRead.Lost:
+                return EndAsync(context, policy, Problem.RequestNotBuffered, retryAfter: StoreRetryAfter);
+            case BodyRead.TimedOut:
+                context.Response.Headers.Connection = "close"; // the rest is not waited for (RFC 9110, section 15.5.9)
+                return EndAsync(context, policy, Problem.RequestTimeout);
+            case BodyRead.Malformed:
+                return EndAsync(context, policy, Problem.RequestInvalid, "The size of a chunk is not valid.");
+            default:
+                throw new UnreachableException();
+        }
+    }
+
+    /// <summary>Answers from a settled record.</summary>
+    public async Task AnswerSettledAsync(HttpContext context, IdempotencyPolicy policy, KeyClaim claim, RequestDelegate next)
+    {
+        var id = claim.Request.Id;
+        var answer = RecordedAnswer.Read(seal, journal, policy, id, claim.Found.Answer);
+        if (answer.Stored is not { } stored)
+        {
+            var retryAfter = answer.Problem == Problem.StoreUnavailable ? StoreRetryAfter : (TimeSpan?)null;
+            await RefuseAsync(context, policy, answer.Problem!, next, answer.Detail, retryAfter, id, answer.Members);
+            return;
+        }
+
+        if (policy.Mode == PolicyMode.Observe)
+        {
+            Observed(context, policy, "replayed");
+            await next(context);
+            return;
+        }
+
+        // A client that reads slowly holds the answer in memory for as long.
+        if (!budget.TryTakeForReplay(stored.Body.Length))
+        {
+            await RefuseAsync(context, policy, Problem.StoreUnavailable, next, "The request was executed, and there is no room to give its recorded answer at the moment. Repeat it with the same key.", StoreRetryAfter, id);
+            return;
+        }
+
+        try
+        {
+            copies.Add(id, claim.Found.Fingerprint, claim.Found.Answer, claim.AskedAt, claim.Found.Remaining);
+            journal.Replayed(policy, id, stored.Status);
+            await Replay.WriteAsync(context, stored);
+        }
+        finally
+        {
+            budget.Return(stored.Body.Length);
+        }
+    }
+
+    /// <summary>The store is down, and the policy prefers an unprotected request to none.</summary>
+    public async Task BypassAsync(HttpContext context, IdempotencyPolicy policy, RequestDelegate next)
+    {
+        journal.Bypassed(policy);
+        context.Response.Headers[GatewayHeaders.Status] = IdempotencyStatus.Bypassed;
+        context.Features.Set(new ForwardTrace()); // so that the backend's own word on it is removed
+        await next(context);
+    }
+
+    /// <summary>Tells what would have happened, beside the answer that is on its way.</summary>
+    public void Observed(HttpContext context, IdempotencyPolicy policy, string would)
+    {
+        journal.Observed(policy, would);
+        context.Response.Headers[GatewayHeaders.Status] = $"{IdempotencyStatus.Bypassed}; would={would}";
+        context.Features.Set(new ForwardTrace());
+    }
+}

@@ -1,0 +1,122 @@
+using System.Text;
+using System.Text.Json;
+using Gateway.Policies;
+using Gateway.Storage;
+using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
+
+namespace Gateway.Idempotency;
+
+/// <summary>A request body that was understood: as JSON, as a form, or not at all. What the backend may read differently counts as not understood.</summary>
+internal sealed class RequestContent : IDisposable
+{
+    /// <summary>A member that stands twice is read differently by different parsers.</summary>
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
+    private readonly JsonDocument? _json;
+    private readonly IReadOnlyDictionary<string, StringValues> _form;
+
+    private RequestContent(JsonDocument? json, IReadOnlyDictionary<string, StringValues> form)
+    {
+        (_json, _form) = (json, form);
+    }
+
+    /// <param name="contentType">Decides what the bytes are.</param>
+    /// <param name="bytes">The whole body; must stay as it is until disposal.</param>
+    public static async Task<RequestContent> ParseAsync(string? contentType, ReadOnlyMemory<byte> bytes)
+    {
+        if (MediaTypeHeaderValue.TryParse(contentType, out var type) && type.MediaType.Equals("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase))
+        {
+            return new RequestContent(null, ParseUrlEncoded(bytes.Span));
+        }
+
+        if (MultipartParts.BoundaryOf(contentType) is { } boundary)
+        {
+            return new RequestContent(null, await MultipartParts.ReadFieldsAsync(boundary, bytes));
+        }
+
+        return new RequestContent(TryParseJson(bytes), new Dictionary<string, StringValues>());
+    }
+
+    /// <summary>A digest of the JSON value (<see cref="CanonicalJson"/>); null when the body is none.</summary>
+    public Digest? JsonDigest(IReadOnlyList<string> ignore)
+    {
+        if (_json is null)
+        {
+            return null;
+        }
+
+        try
+        {
+            var hash = new FieldHash(stackalloc byte[512]);
+            CanonicalJson.AddTo(ref hash, _json.RootElement, ignore);
+            return hash.Sha256();
+        }
+        catch (InvalidOperationException)
+        {
+            // Text that is not Unicode (a lone surrogate): nothing that JSON parsers agree on.
+            return null;
+        }
+    }
+
+    public StringValues FormValues(string name) => _form.GetValueOrDefault(name);
+
+    /// <param name="pointer">Where to look.</param>
+    /// <param name="value">Text as it is, numbers in one form, booleans as <c>true</c> and <c>false</c>.</param>
+    /// <param name="isText">False for objects and lists.</param>
+    /// <returns>False when there is nothing, or null.</returns>
+    public bool TryFind(IReadOnlyList<string> pointer, out string? value, out bool isText)
+    {
+        value = null;
+        isText = true;
+        try
+        {
+            if (_json is null || !JsonPointer.TryFind(_json.RootElement, pointer, out var found) || found.ValueKind == JsonValueKind.Null)
+            {
+                return false;
+            }
+
+            isText = found.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array);
+            value = found.ValueKind switch
+            {
+                JsonValueKind.String => found.GetString(),
+                JsonValueKind.Number => CanonicalJson.Number(found.GetRawText()),
+                _ => found.GetRawText(),
+            };
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false; // a lone surrogate, there or on the way
+        }
+    }
+
+    public void Dispose() => _json?.Dispose();
+
+    private static JsonDocument? TryParseJson(ReadOnlyMemory<byte> bytes)
+    {
+        try
+        {
+            return JsonDocument.Parse(bytes, Strict);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            return null; // no JSON, or a member's name is no text (a lone surrogate)
+        }
+    }
+
+    /// <summary>Names in any case, as in queries: whoever reads them strictly must not see another value than the gateway.</summary>
+    private static Dictionary<string, StringValues> ParseUrlEncoded(ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            using var reader = new FormReader(Encoding.UTF8.GetString(bytes));
+            return reader.ReadForm();
+        }
+        catch (InvalidDataException)
+        {
+            return []; // more fields than anybody means
+        }
+    }
+}

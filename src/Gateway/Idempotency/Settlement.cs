@@ -1,0 +1,62 @@
+using Gateway.Forwarding;
+using Gateway.Policies;
+using Gateway.Storage;
+
+namespace Gateway.Idempotency;
+
+/// <summary>Ends the claim of a forwarded request in the store, and tells the client what it should know about that, as long as it can be told.</summary>
+internal sealed class Settlement(LeaseKeeper leases, RecordSeal seal, NearCopies copies, RequestJournal journal)
+{
+    /// <summary>Settles with the answer, or with a tombstone when there is a reason not to keep it.</summary>
+    public async ValueTask SettleAsync(
+        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, TombstoneReason reason, ReadOnlyMemory<byte> body)
+    {
+        var status = trace.Status ?? 0;
+        var headers = reason == TombstoneReason.Headers ? [] : RecordedHeaders.Of(context.Response.Headers, policy);
+        var record = seal.Write(claim.Request.Id, new StoredResponse(status, headers, body, reason));
+        if (!await leases.EndAsync(claim, ClaimEnd.Settle, record))
+        {
+            journal.NotRecorded(policy, claim.Request.Id, status);
+            Tell(context, policy, IdempotencyStatus.NotRecorded);
+            return;
+        }
+
+        if (claim.Request.Attempt == 1)
+        {
+            // The retention of a take-over is what was left of the first claim's, which only the store knows.
+            copies.Add(claim.Request.Id, claim.Request.Fingerprint, record, claim.RenewedAt, claim.Request.Retention);
+        }
+
+        if (reason != TombstoneReason.None)
+        {
+            Tell(context, policy, IdempotencyStatus.AnswerNotKept);
+        }
+    }
+
+    /// <param name="context">Whose client is told.</param>
+    /// <param name="policy">For the log.</param>
+    /// <param name="claim">The claim.</param>
+    /// <param name="end">Release or MarkUncertain.</param>
+    /// <param name="status">What to tell the client beside the answer; null for nothing.</param>
+    public async ValueTask EndAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ClaimEnd end, string? status)
+    {
+        if (!await leases.EndAsync(claim, end))
+        {
+            journal.NotRecorded(policy, claim.Request.Id, context.Response.StatusCode);
+            Tell(context, policy, IdempotencyStatus.NotRecorded);
+        }
+        else if (status is not null)
+        {
+            Tell(context, policy, status);
+        }
+    }
+
+    /// <summary>A policy that observes changes no answer, and an answer that has begun cannot be changed.</summary>
+    private static void Tell(HttpContext context, IdempotencyPolicy policy, string status)
+    {
+        if (policy.Mode != PolicyMode.Observe && !context.Response.HasStarted)
+        {
+            context.Response.Headers[GatewayHeaders.Status] = status;
+        }
+    }
+}
