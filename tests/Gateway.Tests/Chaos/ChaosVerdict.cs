@@ -101,8 +101,8 @@ internal sealed class ChaosVerdict(
     /// <summary>How the gateways' logs call it.</summary>
     private static string RecordOf(Operation operation, byte[] secret)
     {
-        var request = new DefaultHttpContext().Request;
-        request.Headers.Authorization = operation.Scope;
-        return RecordIds.Create(secret, request, new IdempotencyPolicy { Name = operation.IsBrief ? "brief" : "chaos" }, operation.Key).Short;
+        var context = new DefaultHttpContext();
+        context.Request.Headers.Authorization = operation.Scope;
+        return RecordIds.Create(secret, new RequestValues(context), new IdempotencyPolicy { Name = operation.IsBrief ? "brief" : "chaos" }, operation.Key).Short;
     }
 }

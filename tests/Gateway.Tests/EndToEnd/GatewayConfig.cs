@@ -32,6 +32,7 @@ internal static class GatewayConfig
     private static object RouteSection(GatewayRoute route) => new
     {
         ClusterId = route.Path,
+        route.AuthorizationPolicy,
         Match = new { route.Path },
         Metadata = route.Policy is null ? null : new { Idempotency = route.Policy },
     };

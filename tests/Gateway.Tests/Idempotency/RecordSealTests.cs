@@ -1,0 +1,150 @@
+using System.Diagnostics.Metrics;
+using System.Security.Cryptography;
+using System.Text;
+using Gateway.Configuration;
+using Gateway.Idempotency;
+using Gateway.Policies;
+using Gateway.Storage;
+using Gateway.Telemetry;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Gateway.Tests.Idempotency;
+
+public sealed class RecordSealTests
+{
+    private static readonly byte[] OldKey = RandomNumberGenerator.GetBytes(32);
+    private static readonly byte[] NewKey = RandomNumberGenerator.GetBytes(32);
+    private static readonly StoredResponse Answer = new(201, [new("Location", "/orders/1")], "a secret text"u8.ToArray());
+
+    private readonly RecordId _id = NewId();
+
+    [Fact]
+    public void WhatWasSealed_IsReadAgain_AndCannotBeReadInTheStore()
+    {
+        var bytes = Seal("old").Write(_id, Answer);
+
+        Assert.Equal(RecordParse.Ok, Seal("old").TryRead(_id, bytes, out var read));
+        Assert.Equal((Answer.Status, Answer.Headers[0]), (read.Status, read.Headers[0]));
+        Assert.Equal(Answer.Body.ToArray(), read.Body.ToArray());
+        Assert.DoesNotContain("secret", Encoding.Latin1.GetString(bytes), StringComparison.Ordinal);
+        Assert.NotEqual(bytes, Seal("old").Write(_id, Answer)); // a nonce of its own
+    }
+
+    [Fact]
+    public void EveryFlippedByte_AndEveryCut_IsNoticed()
+    {
+        var seal = Seal("old");
+        var bytes = seal.Write(_id, Answer);
+        for (var i = 0; i < bytes.Length; i++)
+        {
+            byte[] edited = [.. bytes];
+            edited[i] ^= 0x01;
+            Assert.NotEqual(RecordParse.Ok, seal.TryRead(_id, edited, out _));
+            Assert.NotEqual(RecordParse.Ok, seal.TryRead(_id, bytes.AsMemory(0, i), out _));
+        }
+
+        Assert.Equal(RecordParse.Forged, seal.TryRead(_id, Flipped(bytes, bytes.Length / 2), out _));
+        Assert.Equal(RecordParse.NotSealed, seal.TryRead(_id, Flipped(bytes, 0), out _));
+        Assert.Equal(RecordParse.UnknownKey, seal.TryRead(_id, Flipped(bytes, 2), out _));
+    }
+
+    [Fact]
+    public void AnAnswerUnderAnotherRecord_IsForged() =>
+        Assert.Equal(RecordParse.Forged, Seal("old").TryRead(NewId(), Seal("old").Write(_id, Answer), out _));
+
+    [Fact]
+    public void TheKeysIdIsSealedIn()
+    {
+        // Two ids of the same key: only the name differs.
+        var ring = new Dictionary<string, byte[]> { ["a"] = OldKey, ["b"] = OldKey };
+        var seal = new RecordSeal(GatewaySettingsOf.Encryption(new EncryptionSettings("a", ring, AcceptUnsealed: false)));
+        var bytes = seal.Write(_id, Answer);
+        bytes[2] = (byte)'b';
+
+        Assert.Equal(RecordParse.Forged, seal.TryRead(_id, bytes, out _));
+    }
+
+    [Fact]
+    public void AfterARotation_OldAnswersAreReadAsLongAsTheirKeyIsThere()
+    {
+        var old = Seal("old").Write(_id, Answer);
+
+        Assert.Equal(RecordParse.Ok, Seal("new", "old", "new").TryRead(_id, old, out _));
+        Assert.Equal(RecordParse.UnknownKey, Seal("new").TryRead(_id, old, out _));
+        Assert.Equal(RecordParse.Ok, Seal("new").TryRead(_id, Seal("new", "old", "new").Write(_id, Answer), out _));
+        Assert.Equal(RecordParse.UnknownKey, new RecordSeal(GatewaySettingsOf.Encryption(null)).TryRead(_id, old, out _));
+    }
+
+    [Theory]
+    [InlineData(false, RecordParse.NotSealed)]
+    [InlineData(true, RecordParse.Ok)]
+    internal void AnAnswerWithoutASeal_IsUsedWhereThatIsSaid(bool acceptUnsealed, RecordParse expected)
+    {
+        var plain = new RecordSeal(GatewaySettingsOf.Encryption(null)).Write(_id, Answer);
+        var seal = new RecordSeal(GatewaySettingsOf.Encryption(new EncryptionSettings("old", Ring("old"), acceptUnsealed)));
+
+        Assert.Equal(expected, seal.TryRead(_id, plain, out _));
+    }
+
+    [Fact]
+    public void RandomBytes_AreNeverAnAnswer()
+    {
+        foreach (var seal in new[] { Seal("old"), new RecordSeal(GatewaySettingsOf.Encryption(null)) })
+        {
+            for (var i = 0; i < 10_000; i++)
+            {
+                var bytes = RandomNumberGenerator.GetBytes(RandomNumberGenerator.GetInt32(64));
+                if (bytes.Length > 0)
+                {
+                    bytes[0] = 0xE1;
+                }
+
+                Assert.NotEqual(RecordParse.Ok, seal.TryRead(_id, bytes, out _));
+            }
+        }
+    }
+
+    [Fact]
+    public void AnAnswerThatCannotBeUsed_IsCounted_ByItsReason()
+    {
+        using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+        var journal = new RequestJournal(new GatewayMetrics(services.GetRequiredService<IMeterFactory>()), NullLogger<RequestJournal>.Instance);
+        var counted = new List<(string Name, long Value, string Tags)>();
+        using var listener = new MeterListener { InstrumentPublished = (instrument, self) => self.EnableMeasurementEvents(instrument) };
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) =>
+        {
+            if (instrument.Meter.Scope == services.GetRequiredService<IMeterFactory>())
+            {
+                counted.Add((instrument.Name, value, string.Join(' ', tags.ToArray().Select(tag => $"{tag.Key}={tag.Value}"))));
+            }
+        });
+        listener.Start();
+        var policy = new IdempotencyPolicy { Name = "payments" };
+        var bytes = Seal("old").Write(_id, Answer);
+
+        var good = RecordedAnswer.Read(Seal("old"), journal, policy, _id, bytes);
+        var forged = RecordedAnswer.Read(Seal("old"), journal, policy, _id, Flipped(bytes, bytes.Length - 1));
+
+        Assert.Equal(201, good.Stored!.Status);
+        Assert.Equal((Problem.StoreUnavailable, null), (forged.Problem, forged.Stored));
+        Assert.Equal([("gateway.idempotency.unusable_records", 1, "policy=payments reason=Forged")], counted);
+    }
+
+    private static byte[] Flipped(byte[] bytes, int position)
+    {
+        byte[] edited = [.. bytes];
+        edited[position] ^= 0x01;
+        return edited;
+    }
+
+    private static RecordId NewId() => new(Digest.From(RandomNumberGenerator.GetBytes(Digest.Size)));
+
+    /// <param name="active">The key to seal with.</param>
+    /// <param name="ring">All keys; only the active one when none is named.</param>
+    private static RecordSeal Seal(string active, params string[] ring) =>
+        new(GatewaySettingsOf.Encryption(new EncryptionSettings(active, Ring(ring.Length == 0 ? [active] : ring), AcceptUnsealed: false)));
+
+    private static Dictionary<string, byte[]> Ring(params string[] ids) => ids.ToDictionary(id => id, id => id == "old" ? OldKey : NewKey);
+}
