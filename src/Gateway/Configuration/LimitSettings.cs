@@ -3,7 +3,7 @@ namespace Gateway.Configuration;
 /// <summary>Bounds over all requests (<c>Limits</c>). Read at start only.</summary>
 internal sealed record LimitSettings
 {
-    /// <summary>Bodies in memory, all together. 128 MiB, in bytes: a process of 256 MiB stays within its limit.</summary>
+    /// <summary>Bodies in memory, all together. 128 MiB, in bytes: roughly half of what the process takes at most, for parsers, pipes and records copy what passes through.</summary>
     public long BufferedBytes { get; init; } = 128 * 1024 * 1024;
 
     /// <summary>From the header section to the last byte of a request body. One minute: 1 MiB at 140 kbit/s.</summary>

@@ -55,7 +55,10 @@ public abstract class StoreFaults : IAsyncLifetime
                 new GatewayRoute("/bypass/{**rest}", Backend.Url, "bypass"),
                 new GatewayRoute("/brief/{**rest}", Backend.Url, "brief"),
                 new GatewayRoute("/plain/{**rest}", Backend.Url, Policy: null)),
-            environment);
+            new Dictionary<string, string>(environment ?? new Dictionary<string, string>())
+            {
+                ["Idempotency__NearCopy__MaxEntries"] = "0", // every replay shall come from the store
+            });
 
     /// <summary>As <see cref="StartGatewayAsync"/>; returns when it has found its store.</summary>
     private protected async Task<GatewayProcess> StartConnectedGatewayAsync(string store, IReadOnlyDictionary<string, string>? environment = null)

@@ -44,6 +44,20 @@ public sealed class UpgradeTests
             client, $"{gateway.Url}/{policy}", _key, text, [KeyValuePair.Create("Content-Type", contentType), KeyValuePair.Create("Host", "api.example")]);
     }
 
+    [Fact]
+    public async Task ARecordOfANewerRelease_IsNoOtherRequest_ButCannotBeCompared()
+    {
+        await using var backend = await ScriptedBackend.StartAsync();
+        await using var gateway = await StartAsync(backend);
+        using var client = KeyedRequests.NewClient();
+        await RecordAsync(gateway, "default", "application/json", Body, version: 9);
+
+        var retry = await KeyedRequests.PostAsync(client, $"{gateway.Url}/default", _key, Body, [KeyValuePair.Create("Host", "api.example")]);
+
+        Assert.Empty(backend.Ledger);
+        Expect.Problem(503, "store-unavailable", retry);
+    }
+
     private static Task<GatewayProcess> StartAsync(ScriptedBackend backend) => GatewayProcess.StartAsync(
         GatewayConfig.Write(
             GatewayConfig.Embedded,
@@ -53,7 +67,7 @@ public sealed class UpgradeTests
         new Dictionary<string, string> { ["Idempotency__Secret"] = Secret });
 
     /// <summary>As the older release did, in the gateway's own file.</summary>
-    private async Task RecordAsync(GatewayProcess gateway, string name, string contentType, string body)
+    private async Task RecordAsync(GatewayProcess gateway, string name, string contentType, string body, byte version = 1)
     {
         var context = new DefaultHttpContext();
         context.Request.Method = "POST";
@@ -62,7 +76,7 @@ public sealed class UpgradeTests
         context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget = $"/{name}";
         var policy = new IdempotencyPolicy { Name = name };
         var id = RecordIds.Create(System.Text.Encoding.UTF8.GetBytes(Secret), new RequestValues(context), policy, _key);
-        var fingerprint = new Fingerprint(1, Version1Of(contentType, $"/{name}", body));
+        var fingerprint = new Fingerprint(version, Version1Of(contentType, $"/{name}", body));
         var settings = new StoreSettings { Embedded = new() { Path = Path.Combine(gateway.WorkingDirectory, "data", "idempotency.db") } };
         await using var store = new EmbeddedStore(settings, TimeProvider.System, NullLogger<EmbeddedStore>.Instance);
         var claim = new ClaimRequest(id, ClaimToken.Create(), fingerprint, policy.Lease, policy.Retention);

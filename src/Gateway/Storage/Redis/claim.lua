@@ -7,8 +7,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'f', 'l', 'a', 'n')
 local state = record[1] ~= 'x' and record[1]
--- A forgotten record's attempt goes on, so that no late owner of it is ahead of the new one.
-local fresh = not state and tonumber(record[6] or 1)
+-- Also of a forgotten record: its attempt goes on, so that no late owner of it is ahead of the new one.
+local attempt = tonumber(record[6] or 1)
 if not state then
   -- A claim that a healed link delivers late must not take effect: its caller was told that the store is down.
   if now > tonumber(ARGV[5]) then
@@ -19,20 +19,19 @@ if not state then
   end
   redis.call('HSET', KEYS[1], 's', 'c', 't', ARGV[1], 'f', ARGV[2], 'l', string.format('%.0f', now + ARGV[3]))
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
-  if fresh > 1 then
-    redis.call('HSET', KEYS[1], 's', 'o', 'n', fresh)
+  if attempt > 1 then
+    redis.call('HSET', KEYS[1], 's', 'o', 'n', attempt)
   end
   if ARGV[7] == '' then
-    return {ARGV[1], 'claimed', now, fresh}
+    return {ARGV[1], 'claimed', now, attempt}
   end
 end
 --- record.lua
 if not state then
   redis.call('HSET', KEYS[1], 's', 'o', 'p', ARGV[7])
   open(now + ARGV[3])
-  return {ARGV[1], 'claimed', now, fresh}
+  return {ARGV[1], 'claimed', now, attempt}
 end
-local attempt = tonumber(record[6] or 1)
 if state == 'a' then
   return {ARGV[1], 'settled', now, attempt, record[3], redis.call('PTTL', KEYS[1]), record[5]}
 end

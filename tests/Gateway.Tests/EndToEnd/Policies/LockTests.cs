@@ -57,6 +57,37 @@ public abstract class LockTests(PolicyGateways gateways)
     }
 
     [StoreFact]
+    public async Task AClaimOutlivesItsLease_WhileItsRequestWaitsForTheSeat()
+    {
+        var seat = PolicyGateways.NewPath("queue");
+        using var held = gateways.HoldAt(seat);
+        var alice = BookAsync(gateways.First, seat, _alice);
+        await gateways.ArrivedAsync(seat);
+        var bob = BookAsync(gateways.First, seat, _bob);
+        await Task.Delay(PolicyGateways.Lease + TimeSpan.FromSeconds(1.5));
+
+        Expect.InProgress(await BookAsync(gateways.Other, seat, _bob));
+        held.Release();
+        Assert.Equal((201, 201), ((await alice).Status, (await bob).Status));
+        Assert.Equal([_alice, _bob], gateways.ArrivalsAt(seat).Select(arrival => arrival.Key));
+    }
+
+    [StoreFact]
+    public async Task AValueThatStandsTwice_IsNoLock()
+    {
+        var show = PolicyGateways.NewPath("several");
+        var twice = await RawClient.ExchangeAsync(
+            gateways.First.Url,
+            $"POST {show} HTTP/1.1\r\nHost: api.example\r\nIdempotency-Key: {_bob}\r\nX-House: a\r\nX-House: b\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{{\"show\":1}}");
+        var empty = await gateways.PostAsync(gateways.First, show, _alice, """{"show":""}""", ("X-House", "a"));
+
+        Assert.Empty(gateways.ArrivalsAt(show));
+        Assert.Equal(400, twice!.Status);
+        Expect.Problem(400, "request-invalid", empty);
+        Assert.Equal(201, (await gateways.PostAsync(gateways.First, show, _alice, """{"show":1}""", ("X-House", "a"))).Status);
+    }
+
+    [StoreFact]
     public async Task WithoutAKey_RequestsTakeTurns_AndNothingIsReplayed()
     {
         var seat = PolicyGateways.NewPath("alone");

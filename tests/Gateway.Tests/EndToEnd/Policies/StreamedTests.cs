@@ -71,6 +71,33 @@ public abstract class StreamedTests(PolicyGateways gateways)
     }
 
     [StoreFact]
+    public async Task AnEndlessAnswerThatIsNotKept_IsLetGo_WhenItsClientLeaves()
+    {
+        var ended = new TaskCompletionSource();
+        gateways.AnswerAt(_path, async context =>
+        {
+            using var gone = context.RequestAborted.Register(() => ended.TrySetResult());
+            while (!context.RequestAborted.IsCancellationRequested)
+            {
+                await context.Response.WriteAsync(new string('x', 600));
+                await context.Response.Body.FlushAsync();
+                await Task.Delay(20);
+            }
+        });
+        using (var client = await OpenAsync())
+        {
+            await client.ReadAsync(2 * PolicyGateways.SmallLimit);
+        }
+
+        await ended.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        Answer? retry = null;
+        await Eventually.TrueAsync(async () => (retry = await gateways.PostAsync(gateways.Other, _path, _key)).ProblemType != "in-progress", "settled");
+
+        Assert.Single(gateways.ArrivalsAt(_path));
+        Expect.NotKept(TombstoneReason.TooLarge, 200, null, retry!);
+    }
+
+    [StoreFact]
     public async Task ACutAnswer_IsCutForTheClient_AndUncertainForTheRetry()
     {
         using var more = new SyncPoint();
