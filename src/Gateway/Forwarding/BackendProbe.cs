@@ -53,30 +53,12 @@ internal sealed class BackendProbe(IProxyStateLookup proxy)
             using var response = await cluster.Model.HttpClient.SendAsync(request, deadline.Token);
             var fields = response.Headers.NonValidated.Concat(response.Content.Headers.NonValidated)
                 .SelectMany(field => field.Value, (field, value) => KeyValuePair.Create(field.Key, value));
-            return new ProbeAnswer((int)response.StatusCode, [.. fields], await ReadAsync(response.Content, maxBodyBytes, deadline.Token), trace);
+            await using var body = await response.Content.ReadAsStreamAsync(deadline.Token);
+            return new ProbeAnswer((int)response.StatusCode, [.. fields], await BoundedBody.ReadAsync(body, maxBodyBytes, deadline.Token), trace);
         }
         catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException)
         {
             return null;
         }
-    }
-
-    private static async Task<byte[]?> ReadAsync(HttpContent content, long maxBytes, CancellationToken cancellationToken)
-    {
-        await using var source = await content.ReadAsStreamAsync(cancellationToken);
-        using var body = new MemoryStream();
-        var buffer = new byte[16 * 1024];
-        int read;
-        while ((read = await source.ReadAsync(buffer, cancellationToken)) > 0)
-        {
-            if (body.Length + read > maxBytes)
-            {
-                return null;
-            }
-
-            body.Write(buffer, 0, read);
-        }
-
-        return body.ToArray();
     }
 }

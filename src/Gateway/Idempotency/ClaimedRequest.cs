@@ -101,17 +101,12 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             outcome = new ForwardOutcome(OutcomeKind.NeverSent);
         }
 
-        if (capture.IsGivenUp)
+        if (capture.IsGivenUp || (outcome.Kind == OutcomeKind.Answered && capture.NotKept != TombstoneReason.None))
         {
             outcome = new ForwardOutcome(OutcomeKind.NotKept, capture.NotKept);
         }
 
-        if (outcome.Kind == OutcomeKind.Answered && capture.NotKept != TombstoneReason.None)
-        {
-            outcome = new ForwardOutcome(OutcomeKind.NotKept, capture.NotKept);
-        }
-
-        await (resource?.EndAsync(isBackendDone: !capture.IsGivenUp && outcome.Kind is not (OutcomeKind.Uncertain or OutcomeKind.UncertainAnswer)) ?? default);
+        await (resource?.EndAsync(isBackendDone: !capture.IsGivenUp && outcome.IsBackendDone) ?? default);
 
         // Settle, then answer.
         TestHooks.CrashPoint("P5");

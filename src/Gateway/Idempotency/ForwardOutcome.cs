@@ -43,6 +43,9 @@ internal readonly record struct ForwardReport(ForwarderError Error, Exception? F
 /// <param name="TimedOut">Whether no answer came in time (504 instead of 502).</param>
 internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason Reason = TombstoneReason.None, bool TimedOut = false)
 {
+    /// <summary>The backend is not at it any more, as far as anyone knows.</summary>
+    public bool IsBackendDone => Kind is not (OutcomeKind.Uncertain or OutcomeKind.UncertainAnswer);
+
     /// <summary>
     /// Classifies one forward. Valid only with <see cref="SingleSendHandler"/> below, which makes a connection error mean that nothing
     /// was sent. When in doubt: uncertain.

@@ -30,7 +30,7 @@ internal sealed class LockedRequest(Drain drain)
             await next(context);
             var error = context.Features.Get<IForwarderErrorFeature>();
             var report = new ForwardReport(error?.Error ?? ForwarderError.None, error?.Exception, trace, context.Response.StatusCode, NoStore: false);
-            isDone = ForwardOutcome.Classify(report, policy).Kind is not (OutcomeKind.Uncertain or OutcomeKind.UncertainAnswer);
+            isDone = ForwardOutcome.Classify(report, policy).IsBackendDone;
         }
         finally
         {

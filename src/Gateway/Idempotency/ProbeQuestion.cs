@@ -16,9 +16,6 @@ namespace Gateway.Idempotency;
 /// <param name="Target">Path and query.</param>
 internal sealed record ProbeQuestion(string Policy, string Cluster, string Target)
 {
-    private const int NonceSize = 12;
-    private const int TagSize = 16;
-
     /// <returns>Null when the request has not the one value that the template needs.</returns>
     public static ProbeQuestion? TryCreate(IdempotencyPolicy policy, string cluster, RecordId id, string key, RequestValues values)
     {
@@ -56,33 +53,16 @@ internal sealed record ProbeQuestion(string Policy, string Cluster, string Targe
     public byte[] Seal(byte[] secret, RecordId id)
     {
         var plain = JsonSerializer.SerializeToUtf8Bytes<string[]>([Policy, Cluster, Target]);
-        var bytes = new byte[NonceSize + plain.Length + TagSize];
-        RandomNumberGenerator.Fill(bytes.AsSpan(0, NonceSize));
-        using var aes = new AesGcm(KeyOf(secret), TagSize);
-        aes.Encrypt(bytes.AsSpan(0, NonceSize), plain, bytes.AsSpan(NonceSize, plain.Length), bytes.AsSpan(NonceSize + plain.Length), id.Digest.ToArray());
+        var bytes = new byte[plain.Length + SealedBox.Overhead];
+        SealedBox.Seal(KeyOf(secret), plain, id.Digest.ToArray(), bytes);
         return bytes;
     }
 
     /// <returns>Null when the bytes are not what this gateway, or another one with the same secret, has sealed.</returns>
-    public static ProbeQuestion? TryOpen(byte[] secret, RecordId id, ReadOnlySpan<byte> bytes)
-    {
-        if (bytes.Length < NonceSize + TagSize)
-        {
-            return null;
-        }
-
-        var plain = new byte[bytes.Length - NonceSize - TagSize];
-        using var aes = new AesGcm(KeyOf(secret), TagSize);
-        try
-        {
-            aes.Decrypt(bytes[..NonceSize], bytes[NonceSize..^TagSize], bytes[^TagSize..], plain, id.Digest.ToArray());
-            return JsonSerializer.Deserialize<string[]>(plain) is [var policy, var cluster, var target] ? new ProbeQuestion(policy, cluster, target) : null;
-        }
-        catch (AuthenticationTagMismatchException)
-        {
-            return null;
-        }
-    }
+    public static ProbeQuestion? TryOpen(byte[] secret, RecordId id, ReadOnlySpan<byte> bytes) =>
+        SealedBox.TryOpen(KeyOf(secret), bytes, id.Digest.ToArray()) is { } plain && JsonSerializer.Deserialize<string[]>(plain) is [var policy, var cluster, var target]
+            ? new ProbeQuestion(policy, cluster, target)
+            : null;
 
     private static byte[] KeyOf(byte[] secret) => HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, Digest.Size, info: "probe"u8.ToArray());
 }

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using Gateway.Configuration;
 using Gateway.Storage;
@@ -16,13 +15,10 @@ namespace Gateway.Idempotency;
 ///   +---------+-----------+---------+--------+---------------------------+---------+
 ///   associated data: all before the nonce, then the record's id (32)
 /// </code>
-/// Nonces are random: one key is good for 2^32 answers (NIST SP 800-38D, section 8.3).
 /// </summary>
 internal sealed class RecordSeal(GatewaySettings settings)
 {
     private const byte Version = 0xE1;
-    private const int NonceSize = 12;
-    private const int TagSize = 16;
 
     private readonly EncryptionSettings? _ring = settings.Encryption;
 
@@ -35,14 +31,11 @@ internal sealed class RecordSeal(GatewaySettings settings)
         }
 
         var prefixSize = 2 + _ring.ActiveKey.Length;
-        var bytes = new byte[prefixSize + NonceSize + plain.Length + TagSize];
+        var bytes = new byte[prefixSize + plain.Length + SealedBox.Overhead];
         bytes[0] = Version;
         bytes[1] = (byte)_ring.ActiveKey.Length;
         Encoding.ASCII.GetBytes(_ring.ActiveKey, bytes.AsSpan(2));
-        var nonce = bytes.AsSpan(prefixSize, NonceSize);
-        RandomNumberGenerator.Fill(nonce);
-        using var aes = new AesGcm(_ring.Keys[_ring.ActiveKey], TagSize);
-        aes.Encrypt(nonce, plain, bytes.AsSpan(prefixSize + NonceSize, plain.Length), bytes.AsSpan(bytes.Length - TagSize), AssociatedData(bytes.AsSpan(0, prefixSize), id));
+        SealedBox.Seal(_ring.Keys[_ring.ActiveKey], plain, AssociatedData(bytes.AsSpan(0, prefixSize), id), bytes.AsSpan(prefixSize));
         return bytes;
     }
 
@@ -59,8 +52,7 @@ internal sealed class RecordSeal(GatewaySettings settings)
 
         response = null!;
         var prefixSize = span.Length < 2 ? 0 : 2 + span[1];
-        var plainSize = span.Length - prefixSize - NonceSize - TagSize;
-        if (prefixSize == 0 || plainSize < 0)
+        if (prefixSize == 0 || span.Length < prefixSize + SealedBox.Overhead)
         {
             return RecordParse.Corrupt;
         }
@@ -70,19 +62,9 @@ internal sealed class RecordSeal(GatewaySettings settings)
             return RecordParse.UnknownKey;
         }
 
-        var plain = new byte[plainSize];
-        using var aes = new AesGcm(key, TagSize);
-        try
-        {
-            var sealedText = span.Slice(prefixSize + NonceSize, plainSize);
-            aes.Decrypt(span.Slice(prefixSize, NonceSize), sealedText, span[^TagSize..], plain, AssociatedData(span[..prefixSize], id));
-        }
-        catch (AuthenticationTagMismatchException)
-        {
-            return RecordParse.Forged;
-        }
-
-        return RecordFormat.TryRead(id, plain, out response);
+        return SealedBox.TryOpen(key, span[prefixSize..], AssociatedData(span[..prefixSize], id)) is { } plain
+            ? RecordFormat.TryRead(id, plain, out response)
+            : RecordParse.Forged;
     }
 
     private static byte[] AssociatedData(ReadOnlySpan<byte> prefix, RecordId id)

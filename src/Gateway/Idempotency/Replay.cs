@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Runtime.InteropServices;
+using Gateway.Forwarding;
 using Gateway.Storage;
 using Microsoft.Extensions.Primitives;
 
@@ -66,20 +67,7 @@ internal static class Replay
 
         try
         {
-            using var decoded = new MemoryStream();
-            var buffer = new byte[16 * 1024];
-            int read;
-            while ((read = await decoder.ReadAsync(buffer)) > 0)
-            {
-                if (decoded.Length + read > MaxDecodedBytes)
-                {
-                    return null;
-                }
-
-                decoded.Write(buffer, 0, read);
-            }
-
-            return decoded.ToArray();
+            return await BoundedBody.ReadAsync(decoder, MaxDecodedBytes, CancellationToken.None);
         }
         catch (InvalidDataException)
         {

@@ -16,7 +16,7 @@ internal enum BodyRead
     /// <summary>Larger than the policy allows.</summary>
     TooLarge,
 
-    /// <summary>No room for it at the moment: the budget is used up, or the disk is full.</summary>
+    /// <summary>No room for it at the moment: the budget is used up. Nothing of it was read.</summary>
     NoRoom,
 
     /// <summary>No room for the rest of it (the disk is full): what was read is gone, and it cannot be forwarded.</summary>

@@ -65,7 +65,7 @@ internal static class RequestChecks
     {
         foreach (var selector in policy.Key)
         {
-            if (selector.Kind == SelectorKind.Header && selector.Name.Equals(name, StringComparison.OrdinalIgnoreCase))
+            if (selector.IsField(name))
             {
                 return selector.Name;
             }
@@ -81,7 +81,7 @@ internal static class RequestChecks
             if (EndToEnd.Contains(name, StringComparer.OrdinalIgnoreCase)
                 || name.StartsWith("Content-", StringComparison.OrdinalIgnoreCase)
                 || policy.FingerprintHeaders.Contains(name, StringComparer.OrdinalIgnoreCase)
-                || policy.AllSelectors.Any(selector => selector.Kind == SelectorKind.Header && selector.Name.Equals(name, StringComparison.OrdinalIgnoreCase)))
+                || policy.AllSelectors.Any(selector => selector.IsField(name)))
             {
                 return $"Connection names {name}, which is an end-to-end field.";
             }

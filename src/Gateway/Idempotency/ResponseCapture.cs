@@ -103,8 +103,7 @@ internal sealed class ResponseCapture(
             return PassThroughAsync(reason, buffer, cancellationToken);
         }
 
-        buffer.CopyTo(_buffer.AsMemory(_length));
-        _length += buffer.Length;
+        Append(buffer);
         TestHooks.CrashPoint("P4");
         return default;
     }
@@ -174,8 +173,7 @@ internal sealed class ResponseCapture(
             NotKept = ReasonNotToKeep(buffer.Length);
             if (NotKept == TombstoneReason.None)
             {
-                buffer.CopyTo(_buffer.AsMemory(_length));
-                _length += buffer.Length;
+                Append(buffer);
             }
             else
             {
@@ -193,6 +191,13 @@ internal sealed class ResponseCapture(
             IsGivenUp = true;
             throw new OperationCanceledException("nobody reads the answer any more");
         }
+    }
+
+    /// <summary>Into the room that was made for it.</summary>
+    private void Append(ReadOnlyMemory<byte> buffer)
+    {
+        buffer.CopyTo(_buffer.AsMemory(_length));
+        _length += buffer.Length;
     }
 
     /// <returns>False when the budget is used up.</returns>

@@ -46,6 +46,9 @@ internal sealed record Selector(SelectorKind Kind, string Name)
     /// <summary>The body must be read, and parsed, to find the value.</summary>
     public bool ReadsBody => Kind is SelectorKind.Body or SelectorKind.Form;
 
+    /// <summary>Whether it takes its value from the header field of this name.</summary>
+    public bool IsField(string name) => Kind == SelectorKind.Header && Name.Equals(name, StringComparison.OrdinalIgnoreCase);
+
     public static Selector Header(string name) => new(SelectorKind.Header, name);
 
     /// <summary>Parses a selector; on failure <paramref name="expected"/> says what was expected instead.</summary>
