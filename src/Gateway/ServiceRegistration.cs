@@ -7,6 +7,7 @@ using Gateway.Forwarding;
 using Gateway.Idempotency;
 using Gateway.Storage;
 using Gateway.Storage.Embedded;
+using Gateway.Storage.Postgres;
 using Gateway.Storage.Redis;
 using Gateway.Telemetry;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
@@ -106,6 +107,7 @@ internal static class ServiceRegistration
         {
             StoreKind.Embedded => ActivatorUtilities.CreateInstance<EmbeddedStore>(provider),
             StoreKind.Redis => ActivatorUtilities.CreateInstance<RedisStore>(provider),
+            StoreKind.Postgres => ActivatorUtilities.CreateInstance<PostgresStore>(provider),
             _ => throw new UnreachableException(),
         });
         services.AddHostedService<TelemetryExport>();

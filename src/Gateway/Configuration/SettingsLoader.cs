@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json;
 using Gateway.Policies;
 using Gateway.Storage;
+using Gateway.Storage.Postgres;
 using Gateway.Storage.Redis;
 
 namespace Gateway.Configuration;
@@ -113,9 +114,10 @@ internal static class SettingsLoader
         var defaults = new StoreSettings();
         var embedded = reader.Section("Embedded");
         var redis = reader.Section("Redis");
+        var postgres = reader.Section("Postgres");
         var settings = new StoreSettings
         {
-            Kind = reader.Choice("Kind", defaults.Kind, "Postgres"),
+            Kind = reader.Choice("Kind", defaults.Kind),
             Timeout = reader.Duration("Timeout", defaults.Timeout, TimeSpan.FromMilliseconds(50), TimeSpan.FromSeconds(10)),
             Embedded = new EmbeddedStoreSettings
             {
@@ -127,17 +129,25 @@ internal static class SettingsLoader
                 Configuration = redis.Text("Configuration", defaults.Redis.Configuration),
                 KeyPrefix = redis.Text("KeyPrefix", defaults.Redis.KeyPrefix),
             },
+            Postgres = new PostgresStoreSettings { ConnectionString = postgres.Text("ConnectionString", defaults.Postgres.ConnectionString) },
         };
         if (settings is { Kind: StoreKind.Embedded, Embedded.Durability: Durability.Normal })
         {
             reader.Errors.Warn(embedded.PathOf("Durability"), "Normal: a power loss may take back the last claims and answers, and their requests may run again");
         }
 
-        reader.NotYet("Postgres");
         embedded.RejectUnknown();
         redis.RejectUnknown();
+        postgres.RejectUnknown();
         reader.RejectUnknown();
         CheckRedis(settings, redis);
+        if (PostgresStore.Check(settings) is { } mistake)
+        {
+            // The string may hold a password: what is wrong is named, the value is not repeated.
+            reader.Errors.Add(
+                postgres.PathOf("ConnectionString"), null, $"expected an Npgsql connection string such as {defaults.Postgres.ConnectionString}; {mistake}");
+        }
+
         return settings;
     }
 

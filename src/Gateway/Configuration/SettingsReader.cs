@@ -55,7 +55,7 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
 
     public string? OptionalText(string key) => Value(key) is { Length: > 0 } value ? value : null;
 
-    public T Choice<T>(string key, T fallback, params ReadOnlySpan<string> notYet)
+    public T Choice<T>(string key, T fallback)
         where T : struct, Enum
     {
         if (Value(key) is not { } value)
@@ -72,15 +72,6 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
         }
 
         var choices = string.Join(" or ", Enum.GetNames<T>());
-        foreach (var name in notYet)
-        {
-            if (name.Equals(value, StringComparison.OrdinalIgnoreCase))
-            {
-                errors.Add(PathOf(key), value, $"{choices}; {name} is not supported yet");
-                return fallback;
-            }
-        }
-
         errors.Add(PathOf(key), value, choices);
         return fallback;
     }
@@ -156,20 +147,6 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
         }
 
         return list;
-    }
-
-    /// <summary>Reports a key that the design knows and this release does not serve.</summary>
-    public void NotYet(params ReadOnlySpan<string> keys)
-    {
-        foreach (var key in keys)
-        {
-            _known.Add(key);
-            var child = section.GetSection(key);
-            if (child.Value is { Length: > 0 } || child.GetChildren().Any())
-            {
-                errors.Add(PathOf(key), null, "not supported yet; remove it");
-            }
-        }
     }
 
     /// <summary>Reports every key that nobody asked for.</summary>

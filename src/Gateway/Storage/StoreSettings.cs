@@ -4,6 +4,7 @@ internal enum StoreKind
 {
     Embedded,
     Redis,
+    Postgres,
 }
 
 /// <summary>The section <c>Store</c> of the configuration.</summary>
@@ -18,6 +19,8 @@ internal sealed record StoreSettings
     public EmbeddedStoreSettings Embedded { get; init; } = new();
 
     public RedisStoreSettings Redis { get; init; } = new();
+
+    public PostgresStoreSettings Postgres { get; init; } = new();
 }
 
 /// <summary>The section <c>Store:Embedded</c>.</summary>
@@ -48,4 +51,11 @@ internal sealed record RedisStoreSettings
 
     /// <summary>Put before every key, so that several gateways can share a server.</summary>
     public string KeyPrefix { get; init; } = "idem:";
+}
+
+/// <summary>The section <c>Store:Postgres</c>.</summary>
+internal sealed record PostgresStoreSettings
+{
+    /// <summary>Npgsql connection string: one server, or several of which the one that takes writes is used.</summary>
+    public string ConnectionString { get; init; } = "Host=127.0.0.1;Database=idempotency";
 }

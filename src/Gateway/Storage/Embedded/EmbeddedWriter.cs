@@ -190,7 +190,7 @@ internal sealed class EmbeddedWriter : IDisposable
         var version = ReadVersion(connection);
         if (version != SchemaVersion)
         {
-            Execute(connection, EmbeddedResource.Read(version == 0 ? "schema.sql" : "migrate-1.sql"));
+            Execute(connection, EmbeddedResource.Read(version == 0 ? "Embedded/schema.sql" : "Embedded/migrate-1.sql"));
         }
 
         Execute(connection, "COMMIT");

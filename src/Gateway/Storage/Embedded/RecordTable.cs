@@ -3,7 +3,7 @@ using SQLitePCL;
 namespace Gateway.Storage.Embedded;
 
 /// <summary>
-/// The state machine of one key over the table <c>records</c>: prepared statements. Not thread safe; the one
+/// The table <c>records</c>, by prepared statements; <see cref="RecordRules"/> decides what is written. Not thread safe; the one
 /// <see cref="EmbeddedWriter"/> uses it between <see cref="Begin"/> and <see cref="Commit"/>, so that reading and then writing is one atomic step.
 /// </summary>
 internal sealed class RecordTable : IDisposable
@@ -14,7 +14,6 @@ internal sealed class RecordTable : IDisposable
     private readonly Statement _find;
     private readonly Statement _put;
     private readonly Statement _update;
-    private readonly Statement _takeOver;
     private readonly Statement _forget;
     private readonly Statement _findUncertain;
     private readonly Statement _delete;
@@ -33,14 +32,15 @@ internal sealed class RecordTable : IDisposable
         _put = new(
             database,
             """
-            INSERT OR REPLACE INTO records (id, state, token, fingerprint, lease_until, expires_at, answer, attempt, probe)
+            INSERT OR REPLACE INTO records (id, state, token, lease_until, expires_at, answer, attempt, fingerprint, probe)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
             """);
         _update = new(
             database,
-            "UPDATE records SET state = ?2, lease_until = ?3, expires_at = ?4, answer = ?5, probe = iif(?2 = 3, NULL, probe) WHERE rowid = ?1");
-        _takeOver = new(
-            database, "UPDATE records SET state = 1, token = ?2, lease_until = ?3, expires_at = ?4, attempt = attempt + 1 WHERE rowid = ?1");
+            """
+            UPDATE records SET state = ?2, token = ?3, lease_until = ?4, expires_at = ?5, answer = ?6, attempt = ?7, probe = iif(?2 = 3, NULL, probe)
+            WHERE rowid = ?1
+            """);
         _forget = new(
             database,
             "UPDATE records SET forgotten = 1, state = 2, lease_until = 0, expires_at = ?2, answer = NULL, probe = NULL WHERE rowid = ?1");
@@ -74,88 +74,45 @@ internal sealed class RecordTable : IDisposable
 
     public ClaimResult Claim(in ClaimRequest claim, long now)
     {
-        var existing = FindRow(claim.Id, now);
-        if (existing is not { IsForgotten: false } row)
-        {
-            // A forgotten record's attempt goes on, so that no late owner of it is ahead of the new one.
-            var fresh = claim with { Attempt = existing?.Attempt ?? 1 };
-            Put(fresh, RecordRow.Claimed, now, answer: null);
-            return new ClaimResult(ClaimState.Claimed, claim.Fingerprint, Attempt: fresh.Attempt);
-        }
-
-        var found = row.ToResult(now);
-        if (row.State == RecordRow.Claimed && row.Token == claim.Token)
-        {
-            return new ClaimResult(ClaimState.Claimed, row.Fingerprint, Attempt: row.Attempt);
-        }
-
-        if (found.State != ClaimState.Uncertain || row.Attempt != claim.TakeOver || row.Fingerprint != claim.Fingerprint)
-        {
-            return found;
-        }
-
-        // The retention goes on, but the record must outlive its claim.
-        var leaseUntil = now + Milliseconds(claim.Lease);
-        _takeOver.Bind(1, row.RowId).Bind(2, claim.Token.ToArray()).Bind(3, leaseUntil).Bind(4, Math.Max(row.ExpiresAt, leaseUntil)).Run();
-        return new ClaimResult(ClaimState.Claimed, row.Fingerprint, Attempt: row.Attempt + 1);
+        var row = FindRow(claim.Id, now);
+        var (result, write) = RecordRules.Claim(row?.Record, claim, now);
+        Write(write, claim, row, answer: null);
+        return result;
     }
 
     /// <summary>What is on record; null when nothing is.</summary>
-    public ClaimResult? Find(RecordId id, long now) => FindRow(id, now) is { IsForgotten: false } row ? row.ToResult(now) : null;
+    public ClaimResult? Find(RecordId id, long now) => FindRow(id, now) is { Record: { IsForgotten: false } record } ? record.ToResult(now) : null;
 
-    public WriteResult Settle(in ClaimRequest claim, ReadOnlyMemory<byte> answer, long now) => End(claim, RecordRow.Settled, answer, now);
+    public WriteResult Settle(in ClaimRequest claim, ReadOnlyMemory<byte> answer, long now) => End(claim, RecordState.Settled, answer, now);
 
-    public WriteResult MarkUncertain(in ClaimRequest claim, long now) => End(claim, RecordRow.Uncertain, answer: null, now);
+    public WriteResult MarkUncertain(in ClaimRequest claim, long now) => End(claim, RecordState.Uncertain, answer: null, now);
 
     public WriteResult Release(in ClaimRequest claim, long now)
     {
-        if (FindOwn(claim, now, out var refusal) is not { } row)
-        {
-            return refusal ?? WriteResult.Gone;
-        }
-
-        if (row.State != RecordRow.Claimed)
-        {
-            return WriteResult.Settled;
-        }
-
-        if (row.Attempt == 1)
-        {
-            _delete.Bind(1, row.RowId).Run();
-        }
-        else
-        {
-            Update(row.RowId, RecordRow.Uncertain, row.LeaseUntil, row.ExpiresAt, answer: null);
-        }
-
-        return WriteResult.Done;
+        var row = FindRow(claim.Id, now);
+        var (result, write) = RecordRules.Release(row?.Record, claim);
+        Write(write, claim, row, answer: null);
+        return result;
     }
 
     public WriteResult Renew(in ClaimRequest claim, long now)
     {
-        if (FindOwn(claim, now, out var refusal) is not { } row)
-        {
-            return refusal ?? PutBack(claim, RecordRow.Claimed, now, answer: null);
-        }
-
-        if (row.State != RecordRow.Claimed)
-        {
-            return WriteResult.Settled;
-        }
-
-        Update(row.RowId, RecordRow.Claimed, now + Milliseconds(claim.Lease), now + Milliseconds(claim.Retention), answer: null);
-        return WriteResult.Done;
+        var row = FindRow(claim.Id, now);
+        var (result, write) = RecordRules.Renew(row?.Record, claim, now);
+        Write(write, claim, row, answer: null);
+        return result;
     }
 
     /// <summary>Deletes a settled or uncertain record, and keeps its owner out until <paramref name="expiresAt"/>.</summary>
     public bool Forget(RecordId id, long now, long expiresAt)
     {
-        if (FindRow(id, now) is not { IsForgotten: false } row || row.ToResult(now).State == ClaimState.InProgress)
+        var row = FindRow(id, now);
+        if (!RecordRules.MayForget(row?.Record, now))
         {
             return false;
         }
 
-        _forget.Bind(1, row.RowId).Bind(2, expiresAt).Run();
+        _forget.Bind(1, row!.Value.RowId).Bind(2, expiresAt).Run();
         return true;
     }
 
@@ -202,64 +159,25 @@ internal sealed class RecordTable : IDisposable
 
     public void Dispose()
     {
-        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _takeOver, _forget, _findUncertain, _delete, _sweep, _addSecret, _getSecret])
+        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _forget, _findUncertain, _delete, _sweep, _addSecret, _getSecret])
         {
             statement.Dispose();
         }
     }
 
-    private WriteResult End(in ClaimRequest claim, int state, ReadOnlyMemory<byte>? answer, long now)
+    private WriteResult End(in ClaimRequest claim, RecordState state, ReadOnlyMemory<byte>? answer, long now)
     {
-        if (FindOwn(claim, now, out var refusal) is not { } row)
-        {
-            return refusal ?? PutBack(claim, state, now, answer);
-        }
-
-        if (row.State == RecordRow.Settled)
-        {
-            return state == RecordRow.Settled ? WriteResult.Done : WriteResult.Settled;
-        }
-
-        // The retention counts from the claim: settling does not move it.
-        Update(row.RowId, state, row.LeaseUntil, row.ExpiresAt, answer);
-        return WriteResult.Done;
-    }
-
-    /// <summary>
-    /// The record, when it is the owner's. Null without a refusal when the store lost it, which includes a take-over that was lost; the
-    /// owner may put it back.
-    /// </summary>
-    private RecordRow? FindOwn(in ClaimRequest claim, long now, out WriteResult? refusal)
-    {
-        refusal = null;
-        if (FindRow(claim.Id, now) is not { } row)
-        {
-            return null;
-        }
-
-        var isOwn = row.Token == claim.Token;
-        if (isOwn && !row.IsForgotten)
-        {
-            return row;
-        }
-
-        if (isOwn || row.Attempt > claim.Attempt)
-        {
-            refusal = WriteResult.TakenOver;
-        }
-        else if (!row.IsForgotten && (row.State == RecordRow.Settled || row.Attempt == claim.Attempt))
-        {
-            refusal = WriteResult.Foreign;
-        }
-
-        return null;
+        var row = FindRow(claim.Id, now);
+        var (result, write) = RecordRules.End(row?.Record, claim, state, now);
+        Write(write, claim, row, answer);
+        return result;
     }
 
     private RecordRow? FindRow(RecordId id, long now)
     {
         try
         {
-            return _find.Bind(1, id.Digest).Step() && RecordRow.Read(_find) is var row && row.ExpiresAt > now ? row : null;
+            return _find.Bind(1, id.Digest).Step() && RecordRow.Read(_find) is var row && row.Record.ExpiresAt > now ? row : null;
         }
         finally
         {
@@ -267,32 +185,32 @@ internal sealed class RecordTable : IDisposable
         }
     }
 
-    private WriteResult PutBack(in ClaimRequest claim, int state, long now, ReadOnlyMemory<byte>? answer)
+    private void Write(in RecordWrite write, in ClaimRequest claim, in RecordRow? row, ReadOnlyMemory<byte>? answer)
     {
-        Put(claim, state, now, answer);
-        return WriteResult.Recreated;
+        switch (write.Kind)
+        {
+            case RecordWriteKind.Put:
+                BindState(_put.Bind(1, claim.Id.Digest).Bind(8, claim.Fingerprint.ToArray()), write, answer);
+                BindBytes(_put, 9, claim.Probe.IsEmpty || write.State == RecordState.Settled ? default(ReadOnlyMemory<byte>?) : claim.Probe).Run();
+                break;
+            case RecordWriteKind.Update:
+                BindState(_update.Bind(1, row!.Value.RowId), write, answer).Run();
+                break;
+            case RecordWriteKind.Delete:
+                _delete.Bind(1, row!.Value.RowId).Run();
+                break;
+        }
     }
 
-    private void Put(in ClaimRequest claim, int state, long now, ReadOnlyMemory<byte>? answer)
+    /// <summary>Parameters 2 to 7, the same of both statements.</summary>
+    private static Statement BindState(Statement statement, in RecordWrite write, ReadOnlyMemory<byte>? answer)
     {
         Span<byte> token = stackalloc byte[ClaimToken.Size];
-        claim.Token.Value.TryWriteBytes(token, bigEndian: true, out _);
-        _put.Bind(1, claim.Id.Digest)
-            .Bind(2, state)
-            .Bind(3, token)
-            .Bind(4, claim.Fingerprint.ToArray())
-            .Bind(5, now + Milliseconds(claim.Lease))
-            .Bind(6, now + Milliseconds(claim.Retention));
-        BindBytes(_put, 7, answer);
-        _put.Bind(8, claim.Attempt);
-        BindBytes(_put, 9, claim.Probe.IsEmpty || state == RecordRow.Settled ? default(ReadOnlyMemory<byte>?) : claim.Probe).Run();
+        write.Token.Value.TryWriteBytes(token, bigEndian: true, out _);
+        statement.Bind(2, (int)write.State).Bind(3, token).Bind(4, write.LeaseUntil).Bind(5, write.ExpiresAt);
+        return BindBytes(statement, 6, answer).Bind(7, write.Attempt);
     }
-
-    private void Update(long rowId, int state, long leaseUntil, long expiresAt, ReadOnlyMemory<byte>? answer) =>
-        BindBytes(_update.Bind(1, rowId).Bind(2, state).Bind(3, leaseUntil).Bind(4, expiresAt), 5, answer).Run();
 
     private static Statement BindBytes(Statement statement, int parameter, ReadOnlyMemory<byte>? value) =>
         value is { } bytes ? statement.Bind(parameter, bytes.Span) : statement.BindNull(parameter);
-
-    private static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
 }

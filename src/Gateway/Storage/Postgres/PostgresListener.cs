@@ -1,0 +1,110 @@
+using Npgsql;
+
+namespace Gateway.Storage.Postgres;
+
+/// <summary>
+/// Hears the record ids that are announced (LISTEN), on one connection of the pool, from the first use on. Best effort: what is announced
+/// while the connection is down is missed.
+/// </summary>
+internal sealed class PostgresListener(PostgresConnections connections, TimeSpan timeout, TimeProvider time) : IAsyncDisposable
+{
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How long a silent connection is believed in.</summary>
+    private static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(5);
+
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _lock = new();
+    private volatile TaskCompletionSource _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task? _loop;
+
+    public event Action<RecordId>? Changed;
+
+    public event Action<RecordId>? Forgotten;
+
+    /// <summary>Begins to listen, if not done before.</summary>
+    /// <returns>Ends when announcements are heard, or after the timeout; never fails.</returns>
+    public async Task FollowAsync()
+    {
+        var listening = _listening.Task;
+        if (listening.IsCompleted)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            _loop ??= _closing.IsCancellationRequested ? Task.CompletedTask : Task.Run(ListenForEverAsync);
+        }
+
+        await Task.WhenAny(listening, Task.Delay(timeout, time));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        // A connection that hangs does not hold up the end.
+        await Task.WhenAny(_loop ?? Task.CompletedTask, Task.Delay(timeout, time));
+    }
+
+    private async Task ListenForEverAsync()
+    {
+        while (!_closing.IsCancellationRequested)
+        {
+            try
+            {
+                await ListenAsync();
+            }
+#pragma warning disable CA1031 // whatever it was, it is tried again, and callers poll meanwhile
+            catch (Exception)
+#pragma warning restore CA1031
+            {
+                if (_listening.Task.IsCompleted)
+                {
+                    _listening = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                }
+
+                await Task.Delay(RetryInterval, time, CancellationToken.None);
+            }
+        }
+    }
+
+    private async Task ListenAsync()
+    {
+        using var connection = await connections.OpenAsync(_closing.Token).WaitAsync(timeout, time);
+        connection.Notification += Hear;
+        try
+        {
+            await RunAsync(connection, "LISTEN idempotency_changed; LISTEN idempotency_forgotten");
+            _listening.TrySetResult();
+            while (true)
+            {
+                if (!await connection.WaitAsync(ProbeInterval, _closing.Token))
+                {
+                    await RunAsync(connection, "SELECT 1");
+                }
+            }
+        }
+        finally
+        {
+            // Not reset by the pool (No Reset On Close), so the connection goes.
+            NpgsqlConnection.ClearPool(connection);
+        }
+    }
+
+    private async Task RunAsync(NpgsqlConnection connection, string sql)
+    {
+#pragma warning disable CA2100 // constants of this file
+        using var command = new NpgsqlCommand(sql, connection);
+#pragma warning restore CA2100
+        await command.ExecuteNonQueryAsync(_closing.Token).WaitAsync(timeout, time);
+    }
+
+    private void Hear(object sender, NpgsqlNotificationEventArgs notification)
+    {
+        if (RecordId.TryParse(notification.Payload, out var id))
+        {
+            (notification.Channel == "idempotency_changed" ? Changed : Forgotten)?.Invoke(id);
+        }
+    }
+}
