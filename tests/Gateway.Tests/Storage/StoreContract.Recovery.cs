@@ -66,7 +66,7 @@ public abstract partial class StoreContract
         await Store.MarkUncertainAsync(longer, default);
 
         await Store.ClaimAsync(Duplicate(first) with { TakeOver = 1, Retention = Retention }, default);
-        await Store.ClaimAsync(Duplicate(longer) with { TakeOver = 1, Lease = ShortLease * 20 }, default);
+        await Store.ClaimAsync(Duplicate(longer) with { TakeOver = 1, Lease = ShortLease * 20, Retention = Retention }, default);
         await AdvanceAsync(ShortLease * 5);
 
         Assert.Null(await Store.WatchAsync(first.Id, default));

@@ -4,7 +4,7 @@
 --   GRANT SELECT ON idempotency_schema TO gateway;
 -- It may be run again; it changes nothing that is there. All times are by this server's clock, which is the store's clock.
 CREATE TABLE IF NOT EXISTS idempotency_schema (
-  only    boolean PRIMARY KEY DEFAULT true CHECK (only),
+  one     boolean PRIMARY KEY DEFAULT true CHECK (one),
   version integer NOT NULL
 );
 INSERT INTO idempotency_schema (version) VALUES (1) ON CONFLICT DO NOTHING;
@@ -41,6 +41,6 @@ CREATE INDEX IF NOT EXISTS idempotency_records_open ON idempotency_records (id) 
 
 -- The secret that record ids are made with; one row.
 CREATE TABLE IF NOT EXISTS idempotency_secret (
-  only  boolean PRIMARY KEY DEFAULT true CHECK (only),
+  one   boolean PRIMARY KEY DEFAULT true CHECK (one),
   value bytea   NOT NULL CHECK (octet_length(value) = 32)
 );
