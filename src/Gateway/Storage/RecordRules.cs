@@ -1,57 +1,5 @@
 namespace Gateway.Storage;
 
-/// <summary>The state of a record on disk; what it reads as also depends on the clock (<see cref="StoredRecord.ToResult"/>).</summary>
-internal enum RecordState
-{
-    Claimed = 1,
-    Uncertain = 2,
-    Settled = 3,
-}
-
-/// <summary>A record as a database holds it, without its probe. Times are milliseconds since 1970, by the store's clock.</summary>
-/// <param name="State">The state.</param>
-/// <param name="Token">The owner's token.</param>
-/// <param name="Fingerprint">What the key is used for.</param>
-/// <param name="LeaseUntil">A claim past this reads as uncertain.</param>
-/// <param name="ExpiresAt">A record past this reads as absent.</param>
-/// <param name="Answer">The answer, when settled.</param>
-/// <param name="Attempt">1, and one more for every take-over.</param>
-/// <param name="IsForgotten">Deleted by an operator: reads as absent, keeps its owner's late writes out.</param>
-internal readonly record struct StoredRecord(
-    RecordState State, ClaimToken Token, Fingerprint Fingerprint, long LeaseUntil, long ExpiresAt, ReadOnlyMemory<byte> Answer, int Attempt, bool IsForgotten)
-{
-    /// <summary>What this record is to others than its owner.</summary>
-    public ClaimResult ToResult(long now) => State switch
-    {
-        RecordState.Settled => new ClaimResult(ClaimState.Settled, Fingerprint, TimeSpan.FromMilliseconds(ExpiresAt - now), Answer, Attempt),
-        RecordState.Claimed when LeaseUntil > now => new ClaimResult(ClaimState.InProgress, Fingerprint, TimeSpan.FromMilliseconds(LeaseUntil - now), Attempt: Attempt),
-        _ => new ClaimResult(ClaimState.Uncertain, Fingerprint, Attempt: Attempt),
-    };
-}
-
-/// <summary>What is to be written to one record.</summary>
-internal enum RecordWriteKind
-{
-    Nothing,
-
-    /// <summary>The whole record, from the claim, in the place of what is there; no longer forgotten, with the claim's probe unless settled.</summary>
-    Put,
-
-    /// <summary>State, token, lease, expiry and attempt; the answer, and no probe any more, when settled.</summary>
-    Update,
-
-    Delete,
-}
-
-/// <param name="Kind">What to write; the rest is for <see cref="RecordWriteKind.Put"/> and <see cref="RecordWriteKind.Update"/>.</param>
-/// <param name="State">The new state.</param>
-/// <param name="Token">The new owner's token.</param>
-/// <param name="LeaseUntil">The new end of the lease.</param>
-/// <param name="ExpiresAt">The new end of the retention.</param>
-/// <param name="Attempt">The new attempt.</param>
-internal readonly record struct RecordWrite(
-    RecordWriteKind Kind, RecordState State = default, ClaimToken Token = default, long LeaseUntil = 0, long ExpiresAt = 0, int Attempt = 0);
-
 /// <summary>
 /// The state machine of one key, for stores that read a record, decide here, and write, all in one atomic step: from what is on record (null
 /// when nothing is, or its retention is over) to what the caller is told and what is written. The same as the Lua scripts of the Redis store.

@@ -21,7 +21,7 @@ public sealed class SettingsProperties
     /// <summary>Names that mean something, so that random trees get below the surface, and some that mean nothing.</summary>
     private static readonly string[] Names =
     [
-        "x", "0", "Store", "Kind", "Timeout", "Embedded", "Path", "Redis", "Configuration", "KeyPrefix", "Idempotency", "Secret", "Policies", "default",
+        "x", "0", "Store", "Kind", "Timeout", "Embedded", "Path", "Redis", "Configuration", "KeyPrefix", "Postgres", "ConnectionString", "Idempotency", "Secret", "Policies", "default",
         "Lease", "Retention", "Methods", "Key", "Scope", "Fingerprint", "Response", "Release", "MaxBodyBytes", "ReverseProxy", "Routes", "Clusters",
         "ClusterId", "Match", "Metadata", "Destinations", "Address", "HttpRequest", "Version", "ActivityTimeout", "Transforms", "Admin", "Urls", "Token",
         "ShutdownGrace", "Order", "Hosts", "Headers", "QueryParameters", "LoadBalancingPolicy", "SessionAffinity", "HealthCheck", "Active", "Enabled",

@@ -12,12 +12,13 @@ internal static partial class DependencyRules
     private static readonly Dictionary<string, string[]> Uses = new()
     {
         ["Admin"] = ["Configuration", "Storage", "Policies", "Telemetry"],
-        ["Configuration"] = ["Policies", "Storage", "Storage.Redis"], // Storage.Redis to validate its configuration string
+        ["Configuration"] = ["Policies", "Storage", "Storage.Postgres", "Storage.Redis"], // the last two to validate their connection strings
         ["Idempotency"] = ["Configuration", "Policies", "Storage", "Forwarding", "Telemetry"],
         ["Forwarding"] = [],
         ["Policies"] = [],
         ["Storage"] = [],
         ["Storage.Embedded"] = ["Storage"],
+        ["Storage.Postgres"] = ["Storage"],
         ["Storage.Redis"] = ["Storage"],
         ["Telemetry"] = [],
     };
@@ -30,6 +31,7 @@ internal static partial class DependencyRules
         (Yarp, ["", "Configuration", "Forwarding", "Idempotency"]),
         (RedisClient, ["Storage.Redis"]),
         (Sqlite, ["Storage.Embedded"]),
+        (PostgresClient, ["Storage.Postgres"]),
     ];
 
     /// <param name="path">Relative to src/Gateway, with forward slashes.</param>
@@ -78,6 +80,9 @@ internal static partial class DependencyRules
 
     [GeneratedRegex(@"(?<![\w.])StackExchange\.")]
     private static partial Regex RedisClient { get; }
+
+    [GeneratedRegex(@"(?<![\w.])Npgsql(Types)?\b")]
+    private static partial Regex PostgresClient { get; }
 
     [GeneratedRegex(@"(?<![\w.])(Microsoft\.Data\.Sqlite|SQLitePCL)\b")]
     private static partial Regex Sqlite { get; }

@@ -30,19 +30,6 @@ public sealed partial class DocsTests
             DocumentedSettings().Order());
 
     [Fact]
-    public void ConfigurationDocument_NamesWhatIsNotSupportedYet()
-    {
-        var section = Documents.Section(Configuration, "Not supported yet");
-        var messages = RepositoryFiles.Read("tests/Gateway.Tests/Configuration/Cases/not-supported-yet.expected.txt");
-        var values = NotSupportedValue.Matches(messages).Select(match => match.Groups[1].Value);
-
-        var settings = KnownSettings.NotSupportedYet.Select(path => path.Replace("Idempotency:Policies:NAME:", "", StringComparison.Ordinal));
-        var missing = settings.Concat(values).Where(name => !section.Contains(name, StringComparison.Ordinal));
-
-        Assert.Empty(missing);
-    }
-
-    [Fact]
     public void ConfigurationDocument_NamesTheFieldsThatAreAlwaysFingerprinted() =>
         Assert.Equal(
             RequestFingerprint.AlwaysHashed.Order(),
@@ -174,9 +161,6 @@ public sealed partial class DocsTests
         typeof(IdempotencyStatus).GetFields().Select(field => (string)field.GetRawConstantValue()!).Order();
 
     private static bool Exists(string path) => File.Exists(RepositoryFiles.PathOf(path)) || Directory.Exists(RepositoryFiles.PathOf(path));
-
-    [GeneratedRegex(@"(?:; |kind ')(\w[\w-]*)'? (?:is|are) not supported yet")]
-    private static partial Regex NotSupportedValue { get; }
 
     [GeneratedRegex(@"Create\w+<\w+>\(\s*""([^""]+)""")]
     private static partial Regex Instrument { get; }

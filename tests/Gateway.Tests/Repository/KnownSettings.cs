@@ -14,17 +14,7 @@ internal static class KnownSettings
     private static readonly string[] NotOurs = ["ReverseProxy", "Logging", "Kestrel", "$schema"];
 
     /// <summary>Settings that may be written.</summary>
-    public static IReadOnlyList<string> Supported { get; }
-
-    /// <summary>Settings that are refused with "not supported yet".</summary>
-    public static IReadOnlyList<string> NotSupportedYet { get; }
-
-    static KnownSettings()
-    {
-        var leaves = KnownAtRoot().Except(NotOurs).SelectMany(LeavesBelow).ToList();
-        NotSupportedYet = [.. leaves.Where(path => ErrorsOf(path, "x").Contains($"{path}: not supported yet; remove it"))];
-        Supported = [.. leaves.Except(NotSupportedYet)];
-    }
+    public static IReadOnlyList<string> Supported { get; } = [.. KnownAtRoot().Except(NotOurs).SelectMany(LeavesBelow)];
 
     /// <summary>What a choice may be set to: the code's answer to a value that is none of them.</summary>
     public static IReadOnlyList<string> ChoicesOf(string path)

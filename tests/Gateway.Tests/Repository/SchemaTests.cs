@@ -97,7 +97,6 @@ public sealed class SchemaTests
 
     [Theory]
     [InlineData("unknown-settings", "$.Idempotency.Policies.p.Ttl: unknown")]
-    [InlineData("not-supported-yet", "$.Store.Postgres: unknown")]
     [InlineData("wrong-values", "$.Idempotency.Policies.p.Retention: pattern")]
     [InlineData("just-out-of-range", "$.Idempotency.Policies.high.MaxRequestBodyBytes: maximum")]
     [InlineData("wrong-shapes", "$.Idempotency.Policies.p: type")]
