@@ -157,6 +157,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
         string? warning = null;
         connection.Notice += (_, notice) => warning = notice.Notice.InvariantSeverity == "WARNING" ? notice.Notice.MessageText : warning;
         await _schema.EnsureAsync(connection, cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
         attempt.WasSent = true;
         var result = await call(connection, cancellationToken);
 
@@ -205,7 +206,8 @@ internal sealed class PostgresConnections : IAsyncDisposable
                 ? $"PostgreSQL gave no answer within {_settings.Timeout.TotalSeconds:0.###} s" : $"PostgreSQL failed: {PostgresErrors.Describe(e)}",
             e)
         {
-            MayHaveTakenEffect = attempt.WasSent && !PostgresErrors.IsRefusal(e),
+            // A call that was given up may be sent at this very moment.
+            MayHaveTakenEffect = e is TimeoutException or OperationCanceledException || (attempt.WasSent && !PostgresErrors.IsRefusal(e)),
         };
         if (!_failing)
         {

@@ -16,28 +16,34 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _lock = new();
     private volatile TaskCompletionSource _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Task? _loop;
+    private volatile Task? _loop;
 
     public event Action<RecordId>? Changed;
 
     public event Action<RecordId>? Forgotten;
 
     /// <summary>Begins to listen, if not done before.</summary>
+    public void Start()
+    {
+        if (_loop is null)
+        {
+            lock (_lock)
+            {
+                _loop ??= _closing.IsCancellationRequested ? Task.CompletedTask : Task.Run(ListenForEverAsync);
+            }
+        }
+    }
+
+    /// <summary>Begins to listen, if not done before.</summary>
     /// <returns>Ends when announcements are heard, or after the timeout; never fails.</returns>
     public async Task FollowAsync()
     {
+        Start();
         var listening = _listening.Task;
-        if (listening.IsCompleted)
+        if (!listening.IsCompleted)
         {
-            return;
+            await Task.WhenAny(listening, Task.Delay(timeout, time));
         }
-
-        lock (_lock)
-        {
-            _loop ??= _closing.IsCancellationRequested ? Task.CompletedTask : Task.Run(ListenForEverAsync);
-        }
-
-        await Task.WhenAny(listening, Task.Delay(timeout, time));
     }
 
     public async ValueTask DisposeAsync()

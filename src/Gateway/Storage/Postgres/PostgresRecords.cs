@@ -15,6 +15,9 @@ internal static class PostgresRecords
 
     private const string Clock = "(SELECT clock_timestamp() AS now) AS clock";
 
+    // Not an interval with days in it, whose length depends on the session's time zone.
+    private const string Millisecond = "interval '1 millisecond'";
+
     private const string FindSql =
         $"""
         SELECT now, version, state, token, fingerprint, lease_until, expires_at, answer, attempt, forgotten
@@ -24,7 +27,7 @@ internal static class PostgresRecords
     private const string InsertSql =
         $"""
         INSERT INTO idempotency_records (id, state, token, fingerprint, lease_until, expires_at, probe)
-        SELECT $1, 'claimed', $2, $3, now + $4, now + $5, $6 FROM {Clock} WHERE now <= $7
+        SELECT $1, 'claimed', $2, $3, now + $4 * {Millisecond}, now + $5 * {Millisecond}, $6 FROM {Clock} WHERE now <= $7
         ON CONFLICT (id) DO NOTHING
         """;
 
@@ -51,7 +54,7 @@ internal static class PostgresRecords
 
     private const string RenewOwnSql =
         $"""
-        UPDATE idempotency_records AS r SET lease_until = now + lease, expires_at = now + retention, version = version + 1
+        UPDATE idempotency_records AS r SET lease_until = now + lease * {Millisecond}, expires_at = now + retention * {Millisecond}, version = version + 1
         FROM unnest($1, $2, $3, $4) AS own (id, token, lease, retention), {Clock}
         WHERE r.id = own.id AND r.token = own.token AND state = 'claimed' AND NOT forgotten AND expires_at > now AND now <= $5
         RETURNING r.token
@@ -125,7 +128,7 @@ internal static class PostgresRecords
     {
         await using var batch = new NpgsqlBatch(connection);
         batch.BatchCommands.Add(BatchCommand(
-            InsertSql, Bytes(claim.Id), Uuid(claim.Token), Bytes(claim.Fingerprint.ToArray()), Interval(claim.Lease), Interval(claim.Retention), Probe(claim), Time(notAfter)));
+            InsertSql, Bytes(claim.Id), Uuid(claim.Token), Bytes(claim.Fingerprint.ToArray()), Milliseconds(claim.Lease), Milliseconds(claim.Retention), Probe(claim), Time(notAfter)));
         batch.BatchCommands.Add(BatchCommand(FindSql, Bytes(claim.Id)));
         await using var row = await batch.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
         return await ReadAsync(row, cancellationToken);
@@ -150,8 +153,8 @@ internal static class PostgresRecords
             RenewOwnSql,
             new NpgsqlParameter<byte[][]> { TypedValue = [.. sorted.Select(claim => claim.Id.Digest.ToArray())] },
             new NpgsqlParameter<Guid[]> { TypedValue = [.. sorted.Select(claim => claim.Token.Value)] },
-            new NpgsqlParameter<TimeSpan[]> { TypedValue = [.. sorted.Select(claim => claim.Lease)] },
-            new NpgsqlParameter<TimeSpan[]> { TypedValue = [.. sorted.Select(claim => claim.Retention)] },
+            new NpgsqlParameter<double[]> { TypedValue = [.. sorted.Select(claim => claim.Lease.TotalMilliseconds)] },
+            new NpgsqlParameter<double[]> { TypedValue = [.. sorted.Select(claim => claim.Retention.TotalMilliseconds)] },
             Time(notAfter));
         await using var rows = await renew.ExecuteReaderAsync(cancellationToken);
         var renewed = new HashSet<ClaimToken>();
@@ -184,11 +187,12 @@ internal static class PostgresRecords
     public static Task<bool> ForgetAsync(NpgsqlConnection connection, RecordId id, long version, long notAfter, long expiresAt, CancellationToken cancellationToken) =>
         HasRowAsync(connection, ForgetSql, cancellationToken, Bytes(id), Long(version), Time(notAfter), Time(expiresAt));
 
-    /// <summary>Has the end of this claim announced, unless it came just now.</summary>
-    public static async Task WatchAsync(NpgsqlConnection connection, RecordId id, long version, CancellationToken cancellationToken)
+    /// <summary>Has the end of this claim announced.</summary>
+    /// <returns>False when the row has changed since it was read, or is watched already.</returns>
+    public static async Task<bool> WatchAsync(NpgsqlConnection connection, RecordId id, long version, CancellationToken cancellationToken)
     {
         await using var watch = Command(connection, WatchSql, Bytes(id), Long(version));
-        await watch.ExecuteNonQueryAsync(cancellationToken);
+        return await watch.ExecuteNonQueryAsync(cancellationToken) > 0;
     }
 
     /// <summary>The uncertain records with a probe that follow <paramref name="after"/>, in the order of their ids.</summary>
@@ -280,7 +284,7 @@ internal static class PostgresRecords
 
     private static NpgsqlParameter<Guid> Uuid(ClaimToken token) => new() { TypedValue = token.Value };
 
-    private static NpgsqlParameter<TimeSpan> Interval(TimeSpan value) => new() { TypedValue = value };
+    private static NpgsqlParameter<double> Milliseconds(TimeSpan value) => new() { TypedValue = value.TotalMilliseconds };
 
     private static NpgsqlParameter<long> Long(long value) => new() { TypedValue = value };
 

@@ -9,7 +9,8 @@ namespace Gateway.Storage.Postgres;
 /// </summary>
 internal sealed class PostgresStore : IIdempotencyStore
 {
-    private const int SweepBatch = 1000;
+    private const int MaxSweepBatch = 1000;
+    private const int MinSweepBatch = 10;
     private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(10);
 
     private readonly StoreSettings _settings;
@@ -62,7 +63,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
         var asked = _time.GetTimestamp();
-        _ = _listener.FollowAsync();
+        _listener.Start();
         return await _connections.RunAsync(
             async (connection, cancel) =>
             {
@@ -126,19 +127,23 @@ internal sealed class PostgresStore : IIdempotencyStore
         return await _connections.RunAsync<ClaimResult?>(
             async (connection, cancel) =>
             {
-                var row = await PostgresRecords.FindAsync(connection, id, cancel);
-                if (row.Record is not { IsForgotten: false } record)
+                for (var watched = 0L; ;)
                 {
-                    return null;
-                }
+                    var row = await FindAsync(connection, id, cancel);
+                    if (row.Record is not { IsForgotten: false } record)
+                    {
+                        return null;
+                    }
 
-                var found = record.ToResult(row.Now);
-                if (found.State == ClaimState.InProgress)
-                {
-                    await PostgresRecords.WatchAsync(connection, id, row.Version, cancel);
-                }
+                    var found = record.ToResult(row.Now);
+                    if (found.State != ClaimState.InProgress || row.Version == watched || await PostgresRecords.WatchAsync(connection, id, row.Version, cancel))
+                    {
+                        return found;
+                    }
 
-                return found;
+                    // Watched already, if it is the same when it is looked at again.
+                    watched = row.Version;
+                }
             },
             cancellationToken);
     }
@@ -256,18 +261,21 @@ internal sealed class PostgresStore : IIdempotencyStore
     private async Task SweepForEverAsync()
     {
         using var timer = new PeriodicTimer(SweepInterval, _time);
+        var batch = MaxSweepBatch;
         while (await WaitAsync())
         {
             try
             {
                 while (!_closing.IsCancellationRequested
-                    && await _connections.RunAsync((connection, cancel) => PostgresRecords.SweepAsync(connection, SweepBatch, cancel), _closing.Token) == SweepBatch)
+                    && await _connections.RunAsync((connection, cancel) => PostgresRecords.SweepAsync(connection, batch, cancel), _closing.Token) == batch)
                 {
+                    batch = Math.Min(2 * batch, MaxSweepBatch);
                 }
             }
             catch (Exception e) when (e is StoreUnavailableException or OperationCanceledException)
             {
-                // Reported already; what is left is deleted next time, and reads as absent meanwhile.
+                // Reported already. What is left reads as absent; fewer next time, should it have been too many large answers for one call.
+                batch = Math.Max(batch / 4, MinSweepBatch);
             }
         }
 
