@@ -5,9 +5,9 @@ internal static class Cart
 {
     public const string Table = """
         CREATE TABLE IF NOT EXISTS cart_items (
-            id       INTEGER PRIMARY KEY,
-            sku      TEXT    NOT NULL,
-            quantity INTEGER NOT NULL
+            id       IDENTITY PRIMARY KEY,
+            sku      TEXT     NOT NULL,
+            quantity INTEGER  NOT NULL
         )
         """;
 
@@ -34,18 +34,18 @@ internal static class Cart
         if (quantity < 1)
             return Results.Problem($"quantity is {quantity}: it must be 1 or more.", statusCode: 400);
 
-        using var connection = database.Open();
-        using var insert = connection.Command(
-            "INSERT INTO cart_items (sku, quantity) VALUES ($sku, $quantity) RETURNING id", ("$sku", sku), ("$quantity", quantity));
+        await using var connection = await database.OpenAsync();
+        await using var insert = connection.Command(
+            "INSERT INTO cart_items (sku, quantity) VALUES (@sku, @quantity) RETURNING id", ("@sku", sku), ("@quantity", quantity));
         var item = new Item((long)(await insert.ExecuteScalarAsync())!, sku, quantity);
         return Results.Created($"/cart/items/{item.Id}", item);
     }
 
     static async Task<IResult> GetAsync(long id, Database database)
     {
-        using var connection = database.Open();
-        using var select = connection.Command("SELECT sku, quantity FROM cart_items WHERE id = $id", ("$id", id));
-        using var row = await select.ExecuteReaderAsync();
+        await using var connection = await database.OpenAsync();
+        await using var select = connection.Command("SELECT sku, quantity FROM cart_items WHERE id = @id", ("@id", id));
+        await using var row = await select.ExecuteReaderAsync();
         return await row.ReadAsync() ? Results.Ok(new Item(id, row.GetString(0), row.GetInt32(1))) : Results.NotFound();
     }
 }

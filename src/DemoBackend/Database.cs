@@ -1,33 +1,40 @@
-using Microsoft.Data.Sqlite;
+using System.Data.Common;
 
 namespace DemoBackend;
 
-/// <summary>One SQLite file on disk; every request opens its own (pooled) connection to it, as with a database server.</summary>
-internal sealed class Database(string path, TimeSpan roundTrip, TimeProvider time) : IDisposable
+/// <summary>
+/// The relational database below all systems, with whatever SQLite and PostgreSQL do differently; the SQL of the systems runs on both.
+/// Every request opens its own (pooled) connection.
+/// </summary>
+internal abstract class Database(TimeSpan roundTrip, TimeProvider time) : IDisposable
 {
-    readonly string _connectionString = new SqliteConnectionStringBuilder { DataSource = path }.ToString();
+    /// <summary>In a table's SQL: the type of the column that numbers its rows, see <see cref="Identity"/>.</summary>
+    const string IdentityPlaceholder = "IDENTITY";
 
-    /// <summary>Creates the folder, the file and the tables that are missing.</summary>
-    public void Create(params IEnumerable<string> tables)
+    protected abstract string Identity { get; }
+
+    /// <summary>Creates the tables that are missing, even when several processes start at once.</summary>
+    /// <exception cref="DbException">The database cannot be reached or used.</exception>
+    public void Create(params IEnumerable<string> tables) =>
+        CreateTables(string.Join(";\n", tables).Replace(IdentityPlaceholder, Identity, StringComparison.Ordinal));
+
+    public abstract Task<DbConnection> OpenAsync();
+
+    /// <summary>Runs the work in one serializable transaction of its own: all of it is kept, or (after any exception) nothing.</summary>
+    public async Task<T> SerializableAsync<T>(Func<DbConnection, Task<T>> work)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        using var connection = Open();
-
-        // The mode is kept in the file. Readers and the one writer do not block each other.
-        Execute(connection, "PRAGMA journal_mode = WAL");
-        foreach (var table in tables)
-            Execute(connection, table);
+        await using var connection = await OpenAsync();
+        await using var transaction = await BeginSerializableAsync(connection);
+        var result = await work(connection);
+        await transaction.CommitAsync();
+        return result;
     }
 
-    public SqliteConnection Open()
-    {
-        var connection = new SqliteConnection(_connectionString);
-        connection.Open();
+    /// <summary>Somebody else's row has the value already.</summary>
+    public abstract bool IsUniqueViolation(DbException e);
 
-        // Writers queue inside SQLite instead of failing with "database is locked". Settings of the connection, not of the file.
-        Execute(connection, "PRAGMA busy_timeout = 30000; PRAGMA synchronous = NORMAL");
-        return connection;
-    }
+    /// <summary>The transaction does not fit into any order with those that ran beside it. May come from any statement, and from COMMIT.</summary>
+    public abstract bool IsSerializationFailure(DbException e);
 
     /// <summary>
     /// Stands for the network between an API and its database server. SQLite answers inside the process, before any other request gets
@@ -35,15 +42,9 @@ internal sealed class Database(string path, TimeSpan roundTrip, TimeProvider tim
     /// </summary>
     public Task RoundTripAsync() => Task.Delay(roundTrip, time);
 
-    public void Dispose()
-    {
-        using var connection = new SqliteConnection(_connectionString);
-        SqliteConnection.ClearPool(connection);
-    }
+    public abstract void Dispose();
 
-    static void Execute(SqliteConnection connection, string sql)
-    {
-        using var command = connection.Command(sql);
-        command.ExecuteNonQuery();
-    }
+    protected abstract void CreateTables(string sql);
+
+    protected abstract Task<DbTransaction> BeginSerializableAsync(DbConnection connection);
 }

@@ -11,6 +11,9 @@ namespace DemoBackend;
 /// <item><term>half</term><description>executed; the headers and half of the body are sent, then the connection is closed</description></item>
 /// <item><term>500, 503</term><description>not executed; answered with that status</description></item>
 /// </list>
+/// It stands before the <see cref="ForeignSystems"/> too. <c>X-Demo-Fail-Core-Banking</c>, <c>X-Demo-Fail-Deposit</c> (the second of the two
+/// calls to core banking) and <c>X-Demo-Fail-Registry</c> on a request to <see cref="Accounts"/> or <see cref="LegacyAccounts"/> become
+/// <c>X-Demo-Fail</c> on the calls that this one request makes to that system; a retry or the completer does not know of them.
 /// </summary>
 internal sealed class Faults(RequestDelegate next, TimeProvider time)
 {

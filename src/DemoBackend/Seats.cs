@@ -9,9 +9,9 @@ internal static class Seats
     // No UNIQUE on the seat: with one, the database would prevent the very fault that this system is here to show.
     public const string Table = """
         CREATE TABLE IF NOT EXISTS bookings (
-            id   INTEGER PRIMARY KEY,
-            seat TEXT    NOT NULL,
-            user TEXT    NOT NULL
+            id     IDENTITY PRIMARY KEY,
+            seat   TEXT     NOT NULL,
+            "user" TEXT     NOT NULL
         )
         """;
 
@@ -33,15 +33,15 @@ internal static class Seats
         if (string.IsNullOrWhiteSpace(body.Value?.User))
             return Results.Problem("user is missing: the name of who books the seat.", statusCode: 400);
 
-        using var connection = database.Open();
-        using var lookUp = connection.Command("SELECT user FROM bookings WHERE seat = $seat LIMIT 1", ("$seat", seat));
+        await using var connection = await database.OpenAsync();
+        await using var lookUp = connection.Command("""SELECT "user" FROM bookings WHERE seat = @seat LIMIT 1""", ("@seat", seat));
         if (await lookUp.ExecuteScalarAsync() is string owner)
             return Results.Problem($"Seat {seat} is booked by {owner}.", statusCode: 409);
 
         await database.RoundTripAsync();
 
-        using var insert = connection.Command(
-            "INSERT INTO bookings (seat, user) VALUES ($seat, $user) RETURNING id", ("$seat", seat), ("$user", body.Value.User));
+        await using var insert = connection.Command(
+            """INSERT INTO bookings (seat, "user") VALUES (@seat, @user) RETURNING id""", ("@seat", seat), ("@user", body.Value.User));
         var booking = new Booking((long)(await insert.ExecuteScalarAsync())!, seat, body.Value.User);
 
         // Without a Location the new resource is found at the request's own address (RFC 9110, 15.3.2), which a GET lists.
@@ -50,9 +50,9 @@ internal static class Seats
 
     static async Task<IResult> ListAsync(string seat, Database database)
     {
-        using var connection = database.Open();
-        using var select = connection.Command("SELECT id, user FROM bookings WHERE seat = $seat ORDER BY id", ("$seat", seat));
-        using var row = await select.ExecuteReaderAsync();
+        await using var connection = await database.OpenAsync();
+        await using var select = connection.Command("""SELECT id, "user" FROM bookings WHERE seat = @seat ORDER BY id""", ("@seat", seat));
+        await using var row = await select.ExecuteReaderAsync();
         List<Booking> bookings = [];
         while (await row.ReadAsync())
             bookings.Add(new(row.GetInt64(0), seat, row.GetString(1)));

@@ -38,24 +38,24 @@ internal static class UrlShortener
         if (ParseUrl(body.Value?.LongUrl) is not { } longUrl)
             return Results.Problem("longUrl is missing or wrong: an absolute http or https URL in ASCII.", statusCode: 400);
 
-        using var connection = database.Open();
-        using var lookUp = connection.Command("SELECT code FROM urls WHERE long_url = $url LIMIT 1", ("$url", longUrl));
+        await using var connection = await database.OpenAsync();
+        await using var lookUp = connection.Command("SELECT code FROM urls WHERE long_url = @url LIMIT 1", ("@url", longUrl));
         if (await lookUp.ExecuteScalarAsync() is string existing)
             return Results.Ok(new Entry(existing, longUrl));
 
         await database.RoundTripAsync();
 
         var code = RandomNumberGenerator.GetString(CodeAlphabet, CodeLength);
-        using var insert = connection.Command(
-            "INSERT INTO urls (code, long_url) VALUES ($code, $url)", ("$code", code), ("$url", longUrl));
+        await using var insert = connection.Command(
+            "INSERT INTO urls (code, long_url) VALUES (@code, @url)", ("@code", code), ("@url", longUrl));
         await insert.ExecuteNonQueryAsync();
         return Results.Created($"/{code}", new Entry(code, longUrl));
     }
 
     static async Task<IResult> FollowAsync(string code, Database database)
     {
-        using var connection = database.Open();
-        using var lookUp = connection.Command("SELECT long_url FROM urls WHERE code = $code", ("$code", code));
+        await using var connection = await database.OpenAsync();
+        await using var lookUp = connection.Command("SELECT long_url FROM urls WHERE code = @code", ("@code", code));
         return await lookUp.ExecuteScalarAsync() is string longUrl ? Results.Redirect(longUrl) : Results.NotFound();
     }
 

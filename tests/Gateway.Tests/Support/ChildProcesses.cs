@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
 
 namespace Gateway.Tests.Support;
 
@@ -29,6 +30,12 @@ internal static class ChildProcesses
         return process;
     }
 
+    /// <summary>The process ids of the children of a process, dead ones that it has not cleared away yet included.</summary>
+    public static IReadOnlyList<int> ChildrenOf(int processId) => [.. ReadChildrenOf(processId).Select(child => child.Id)];
+
+    /// <summary>False when all children of a process are dead.</summary>
+    public static bool HasLivingChildren(int processId) => ReadChildrenOf(processId).Any(child => child.State != "Z");
+
     /// <summary>SIGKILL; returns when the process is gone. One that has ended by itself is only cleared away.</summary>
     public static async Task KillAsync(Process process)
     {
@@ -36,5 +43,25 @@ internal static class ChildProcesses
         await process.WaitForExitAsync();
         Running.Remove(process, out _);
         process.Dispose();
+    }
+    // A line of /proc/ID/stat: id (name) state parent ...; the name may have spaces and parentheses.
+    private static IEnumerable<(int Id, string State)> ReadChildrenOf(int parent) =>
+        from directory in Directory.EnumerateDirectories("/proc")
+        let name = Path.GetFileName(directory)
+        where int.TryParse(name, out _)
+        let fields = ReadOrEmpty(Path.Combine(directory, "stat")).Split(") ")[^1].Split(' ')
+        where fields.Length > 1 && fields[1] == parent.ToString(CultureInfo.InvariantCulture)
+        select (int.Parse(name, CultureInfo.InvariantCulture), fields[0]);
+
+    private static string ReadOrEmpty(string file)
+    {
+        try
+        {
+            return File.ReadAllText(file);
+        }
+        catch (IOException)
+        {
+            return ""; // the process ended at this moment
+        }
     }
 }

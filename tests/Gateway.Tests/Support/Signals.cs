@@ -11,9 +11,12 @@ internal static class Signals
 {
     /// <param name="processId">A child that this test run started.</param>
     /// <param name="signal">Without SIG: TERM, STOP, CONT.</param>
-    public static async Task SendAsync(int processId, string signal)
+    public static Task SendAsync(int processId, string signal) => SendAsync([processId], signal);
+
+    /// <summary>To several at once; none of them may have been cleared away.</summary>
+    public static async Task SendAsync(IReadOnlyList<int> processIds, string signal)
     {
-        var command = string.Create(CultureInfo.InvariantCulture, $"kill -{signal} {processId}");
+        var command = string.Create(CultureInfo.InvariantCulture, $"kill -{signal} {string.Join(' ', processIds)}");
         using var shell = Process.Start("/bin/sh", ["-c", command]);
         await shell.WaitForExitAsync();
         if (shell.ExitCode != 0)

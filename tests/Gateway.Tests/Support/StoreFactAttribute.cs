@@ -5,8 +5,8 @@ using Xunit.Sdk;
 namespace Gateway.Tests.Support;
 
 /// <summary>
-/// A fact of an abstract class that runs over each store by a small subclass: skipped, where there is no Redis, for the subclasses that
-/// are marked <see cref="OnRedisAttribute"/> (see <see cref="RedisFactAttribute"/>).
+/// A fact of an abstract class that runs over each store by a small subclass: skipped, where the store's server is missing, for the
+/// subclasses that are marked <see cref="OnRedisAttribute"/> or <see cref="OnPostgresAttribute"/> (see <see cref="RedisFactAttribute"/>).
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 [XunitTestCaseDiscoverer("Gateway.Tests.Support.StoreFactDiscoverer", "Gateway.Tests")]
@@ -15,6 +15,10 @@ public sealed class StoreFactAttribute : FactAttribute;
 /// <summary>The class needs a Redis of its own.</summary>
 [AttributeUsage(AttributeTargets.Class)]
 public sealed class OnRedisAttribute : Attribute;
+
+/// <summary>The class needs a PostgreSQL server of its own.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class OnPostgresAttribute : Attribute;
 
 public sealed class StoreFactDiscoverer(IMessageSink messages) : FactDiscoverer(messages)
 {
@@ -36,5 +40,8 @@ public sealed class StoreTestCase : XunitTestCase
     }
 
     protected override string? GetSkipReason(IAttributeInfo factAttribute) =>
-        TestMethod.TestClass.Class.GetCustomAttributes(typeof(OnRedisAttribute)).Any() ? RedisInstallation.SkipReason(ownServer: true) : null;
+        (IsMarked(typeof(OnRedisAttribute)) ? RedisInstallation.SkipReason(ownServer: true) : null)
+        ?? (IsMarked(typeof(OnPostgresAttribute)) ? PostgresInstallation.SkipReason(ownServer: true) : null);
+
+    private bool IsMarked(Type attribute) => TestMethod.TestClass.Class.GetCustomAttributes(attribute).Any();
 }

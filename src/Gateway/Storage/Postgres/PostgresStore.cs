@@ -159,6 +159,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)
     {
         var asked = _time.GetTimestamp();
+        var written = 0L;
         return await _connections.RunAsync(
             async (connection, cancel) =>
             {
@@ -167,9 +168,11 @@ internal sealed class PostgresStore : IIdempotencyStore
                     var row = await FindAsync(connection, id, cancel);
                     if (!RecordRules.MayForget(row.Record, row.Now))
                     {
-                        return false;
+                        // Done by an earlier try, whose acknowledgement was lost.
+                        return row.Record is { IsForgotten: true } && row.Version == written;
                     }
 
+                    written = row.Version + 1;
                     var keptOutUntil = row.Now + RecordRules.Milliseconds(IIdempotencyStore.ForgottenFor);
                     if (await PostgresRecords.ForgetAsync(connection, id, row.Version, NotAfter(asked), keptOutUntil, cancel))
                     {
@@ -193,7 +196,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     }
 
     public async ValueTask PingAsync(CancellationToken cancellationToken) =>
-        await _connections.RunAsync((connection, cancel) => PostgresRecords.FindAsync(connection, default, cancel), cancellationToken);
+        await _connections.RunAsync((connection, cancel) => FindAsync(connection, default, cancel), cancellationToken);
 
     public async ValueTask DisposeAsync()
     {

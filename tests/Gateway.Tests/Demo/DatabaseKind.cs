@@ -1,0 +1,8 @@
+namespace Gateway.Tests.Demo;
+
+/// <summary>Below the demo backend.</summary>
+public enum DatabaseKind
+{
+    Sqlite,
+    Postgres,
+}

@@ -1,0 +1,14 @@
+using Xunit;
+
+namespace Gateway.Tests.Support;
+
+/// <summary>A fact that needs a real PostgreSQL; see <see cref="PostgresInstallation"/> for what happens when there is none.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class PostgresFactAttribute : FactAttribute
+{
+    /// <param name="ownServer">The test stops its server or needs several, so that the one of POSTGRES_URL will not do.</param>
+    public PostgresFactAttribute(bool ownServer = false)
+    {
+        Skip = PostgresInstallation.SkipReason(ownServer);
+    }
+}

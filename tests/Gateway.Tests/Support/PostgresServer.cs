@@ -1,0 +1,137 @@
+using System.Globalization;
+using Npgsql;
+using Xunit;
+
+namespace Gateway.Tests.Support;
+
+/// <summary>
+/// A database of its own, empty at first: on the server that <c>POSTGRES_URL</c> names, else on one child process that all tests share; or
+/// on a server of the test's own. As a fixture it stays asleep where <see cref="PostgresFactAttribute"/> skips its tests.
+/// </summary>
+public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
+{
+    private static readonly Lazy<Task<string>> Shared = new(StartSharedAsync);
+
+    private readonly PostgresProcess? _own;
+    private string? _database;
+    private string? _connectionString;
+
+    public PostgresServer()
+    {
+    }
+
+    private PostgresServer(PostgresProcess own)
+    {
+        _own = own;
+        _connectionString = own.ConnectionString;
+    }
+
+    /// <summary>As superuser, or whoever POSTGRES_URL names.</summary>
+    public string ConnectionString => _connectionString!;
+
+    /// <summary><c>host:port</c>.</summary>
+    public string Endpoint
+    {
+        get
+        {
+            var server = new NpgsqlConnectionStringBuilder(ConnectionString);
+            return string.Create(CultureInfo.InvariantCulture, $"{server.Host}:{server.Port}");
+        }
+    }
+
+    /// <summary>The log of an own server.</summary>
+    public Ledger<string> Output => Own.Output;
+
+    private PostgresProcess Own =>
+        _own ?? throw new InvalidOperationException("A shared server is not ours to stop; use PostgresServer.StartOwnAsync.");
+
+    /// <summary>
+    /// A server of the test's own, whatever POSTGRES_URL says, for tests that take the store away. Mark them
+    /// <c>[PostgresFact(ownServer: true)]</c>.
+    /// </summary>
+    /// <param name="settings">As in postgresql.conf, such as <c>"max_connections=5"</c>.</param>
+    public static async Task<PostgresServer> StartOwnAsync(params string[] settings)
+    {
+        var server = new PostgresServer(new PostgresProcess(settings));
+        try
+        {
+            await server.StartAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>One more database, for a test that must find it empty or spoils it.</summary>
+    public static async Task<PostgresServer> NewDatabaseAsync()
+    {
+        var server = new PostgresServer();
+        await server.CreateDatabaseAsync();
+        return server;
+    }
+
+    public Task StartAsync() => Own.StartAsync();
+
+    /// <summary>SIGKILL; <see cref="StartAsync"/> brings the server back on the same port, with what was committed.</summary>
+    public Task StopAsync() => Own.StopAsync();
+
+    /// <summary>The store hangs: connects and writes succeed, and nothing is answered until <see cref="ResumeAsync"/>.</summary>
+    public Task PauseAsync() => Own.PauseAsync();
+
+    /// <summary>What was sent during the pause is executed now.</summary>
+    public Task ResumeAsync() => Own.ResumeAsync();
+
+    /// <summary>The same database, by way of a <see cref="TcpProxy"/>.</summary>
+    /// <param name="endpoint"><c>host:port</c>.</param>
+    public string ConnectionStringVia(string endpoint) =>
+        new NpgsqlConnectionStringBuilder(ConnectionString)
+        {
+            Host = endpoint.Split(':')[0],
+            Port = int.Parse(endpoint.Split(':')[1], CultureInfo.InvariantCulture),
+        }.ConnectionString;
+
+    /// <summary>As <see cref="PostgresQuery.RunAsync"/>.</summary>
+    public Task<object?> QueryAsync(string sql) => PostgresQuery.RunAsync(ConnectionString, sql);
+
+    /// <summary>Ends connections to this database, as an operator or a crash of their server process does; returns how many there were.</summary>
+    /// <param name="where">Which ones, by the columns of pg_stat_activity.</param>
+    public async Task<int> TerminateConnectionsAsync(string where = "true") => (int)(long)(await QueryAsync(
+        $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND {where}"))!;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_database is not null)
+        {
+            await PostgresQuery.RunAsync(await Shared.Value, $"DROP DATABASE {_database} WITH (FORCE)");
+        }
+
+        await (_own?.DisposeAsync() ?? default);
+    }
+
+    Task IAsyncLifetime.InitializeAsync() => PostgresInstallation.IsUsable(ownServer: false) ? CreateDatabaseAsync() : Task.CompletedTask;
+
+    Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
+
+    private static async Task<string> StartSharedAsync()
+    {
+        if (PostgresInstallation.ExternalServer is { } external)
+        {
+            return external;
+        }
+
+        var shared = new PostgresProcess();
+        await shared.StartAsync();
+        return shared.ConnectionString;
+    }
+
+    private async Task CreateDatabaseAsync()
+    {
+        var server = await Shared.Value;
+        _database = $"gateway_tests_{Guid.NewGuid():N}";
+        await PostgresQuery.RunAsync(server, $"CREATE DATABASE {_database}");
+        _connectionString = new NpgsqlConnectionStringBuilder(server) { Database = _database }.ConnectionString;
+    }
+}
