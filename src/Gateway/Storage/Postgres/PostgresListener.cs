@@ -77,17 +77,17 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
 
     private async Task ListenAsync()
     {
-        using var connection = await connections.OpenAsync(_closing.Token).WaitAsync(timeout, time);
+        await using var connection = await BoundedAsync(connections.OpenAsync);
         connection.Notification += Hear;
         try
         {
-            await RunAsync(connection, "LISTEN idempotency_changed; LISTEN idempotency_forgotten");
+            await BoundedAsync(cancel => RunAsync(connection, "LISTEN idempotency_changed; LISTEN idempotency_forgotten", cancel));
             _listening.TrySetResult();
             while (true)
             {
                 if (!await connection.WaitAsync(ProbeInterval, _closing.Token))
                 {
-                    await RunAsync(connection, "SELECT 1");
+                    await BoundedAsync(cancel => RunAsync(connection, "SELECT 1", cancel));
                 }
             }
         }
@@ -98,12 +98,20 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
         }
     }
 
-    private async Task RunAsync(NpgsqlConnection connection, string sql)
+    /// <summary>Waits for the cancellation too, some seconds on a server that hangs: a connection that is left in a call does not come back.</summary>
+    private async Task<T> BoundedAsync<T>(Func<CancellationToken, Task<T>> call)
+    {
+        using var late = new CancellationTokenSource(timeout, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _closing.Token);
+        return await call(either.Token);
+    }
+
+    private static async Task<int> RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {
 #pragma warning disable CA2100 // constants of this file
         using var command = new NpgsqlCommand(sql, connection);
 #pragma warning restore CA2100
-        await command.ExecuteNonQueryAsync(_closing.Token).WaitAsync(timeout, time);
+        return await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     private void Hear(object sender, NpgsqlNotificationEventArgs notification)
