@@ -33,6 +33,9 @@ internal static partial class StoreLog
     [LoggerMessage(2009, LogLevel.Error, "{Store} is on timeline {Now} now, not {Before}: it was restored, or a standby took over. Unless that standby was synchronous, acknowledged writes are lost, and their requests may run again.")]
     public static partial void TimelineChanged(ILogger logger, string store, string before, string now);
 
+    [LoggerMessage(2017, LogLevel.Error, "The tables of {Store} were gone and were created anew: every key that was on record is unknown now, and its request may run again.")]
+    public static partial void TablesRecreated(ILogger logger, string store);
+
     [LoggerMessage(2010, LogLevel.Error, "The store lost the claim {Record}; its owner put it back. If another request with this key came in between, it ran twice.")]
     public static partial void ClaimRecreated(ILogger logger, string record);
 

@@ -1,29 +1,25 @@
-using System.Globalization;
 using Npgsql;
 
 namespace Gateway.Storage.Postgres;
 
 /// <summary>
-/// Makes the calls, on pooled connections to the primary. Every call has the store's timeout as a whole, the wait for a connection
-/// included; one whose connection broke is made again on another while time remains, which the token makes harmless.
+/// Makes the calls. Every call has the store's timeout as a whole, the wait for a connection included; one whose connection broke is made
+/// again on another while time remains, which its token makes harmless.
 /// </summary>
 internal sealed class PostgresConnections : IAsyncDisposable
 {
     /// <summary>Calls beyond this many fail at once: a slow server must not fill the memory with waiting requests.</summary>
     private const int MaxOutstanding = 10_000;
 
-    /// <summary>Connections of one gateway, unless the string says otherwise; a PostgreSQL takes 100 in all by default.</summary>
-    private const int DefaultMaxPoolSize = 20;
-
     /// <summary>On how many connections a call is tried.</summary>
     private const int MaxTries = 3;
 
     private readonly StoreSettings _settings;
-    private readonly NpgsqlDataSource _source;
+    private readonly PostgresPools _pools;
     private readonly PostgresSchema _schema;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private string? _timeline;
+    private long _answeredAt;
     private int _outstanding;
     private volatile bool _failing;
 
@@ -32,62 +28,27 @@ internal sealed class PostgresConnections : IAsyncDisposable
         _settings = settings;
         _time = time;
         _logger = logger;
-        var builder = new NpgsqlDataSourceBuilder(CreateString(settings).ConnectionString);
-        Description = $"PostgreSQL ({builder.ConnectionStringBuilder.Host}, database {builder.ConnectionStringBuilder.Database})";
-        _schema = new PostgresSchema(Description, logger);
-        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException(), PrepareAsync);
-        _source = builder.ConnectionStringBuilder.Host!.Contains(',', StringComparison.Ordinal)
-            ? builder.BuildMultiHost().WithTargetSession(TargetSessionAttributes.ReadWrite)
-            : builder.Build();
+        _pools = new PostgresPools(settings, time, logger);
+        _schema = new PostgresSchema(_pools.Description, logger);
     }
 
-    public string Description { get; }
+    public string Description => _pools.Description;
 
     /// <summary>The secret of record ids, after the first call.</summary>
     public byte[]? Secret => _schema.Secret;
 
-    /// <summary>The connection string with what the store relies on.</summary>
-    /// <exception cref="ArgumentException">The string is none, or contradicts the store.</exception>
-    public static NpgsqlConnectionStringBuilder CreateString(StoreSettings settings)
-    {
-        var given = new NpgsqlConnectionStringBuilder(settings.Postgres.ConnectionString);
-        if (string.IsNullOrEmpty(given.Host) || string.IsNullOrEmpty(given.Database))
-        {
-            throw new ArgumentException("Host and Database are needed");
-        }
-
-        if (given.ContainsKey("Target Session Attributes") && given.TargetSessionAttributes is { Length: > 0 } session && session is not ("primary" or "read-write"))
-        {
-            throw new ArgumentException($"Target Session Attributes may be primary or read-write, not {session}: claims are made on the primary only");
-        }
-
-        if (given.Multiplexing || !given.Pooling)
-        {
-            throw new ArgumentException("Multiplexing must be off and Pooling on");
-        }
-
-        var seconds = (int)Math.Ceiling(settings.Timeout.TotalSeconds);
-        return new NpgsqlConnectionStringBuilder(settings.Postgres.ConnectionString)
-        {
-            TargetSessionAttributes = null,
-            MaxPoolSize = given.ShouldSerialize("Maximum Pool Size") ? given.MaxPoolSize : DefaultMaxPoolSize,
-            MaxAutoPrepare = given.ShouldSerialize("Max Auto Prepare") ? given.MaxAutoPrepare : 20,
-            AutoPrepareMinUsages = 2,
-            ApplicationName = given.ApplicationName ?? "idempotency-gateway",
-            Timeout = seconds, // of connecting, and of telling a server to cancel
-            CommandTimeout = seconds + 1, // ours comes first
-            CancellationTimeout = -1,
-            NoResetOnClose = true, // no call leaves anything behind in its session
-            HostRecheckSeconds = 1,
-            Enlist = false,
-        };
-    }
+    /// <inheritdoc cref="PostgresPools.OpenOwnAsync"/>
+    public Task<NpgsqlConnection> OpenOwnAsync(CancellationToken cancellationToken) => _pools.OpenOwnAsync(cancellationToken);
 
     /// <summary>Makes one call.</summary>
-    /// <param name="call">What to do; repeated on another connection when the first broke, so it must be harmless twice.</param>
+    /// <param name="call">
+    /// What to do; repeated on another connection when the first broke, so it must be harmless twice. Its token says that nobody waits any
+    /// more; it is not for the commands, because Npgsql blocks a thread to cancel one on a server that hangs.
+    /// </param>
+    /// <param name="asked">When the caller began, as a timestamp.</param>
     /// <param name="cancellationToken">Ends the caller's waiting, not the call.</param>
     /// <exception cref="StoreUnavailableException">No answer in time.</exception>
-    public async Task<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> call, CancellationToken cancellationToken)
+    public async Task<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> call, long asked, CancellationToken cancellationToken)
     {
         if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
         {
@@ -95,11 +56,12 @@ internal sealed class PostgresConnections : IAsyncDisposable
             throw new StoreUnavailableException($"more than {MaxOutstanding} calls to PostgreSQL are under way");
         }
 
-        var attempt = new Attempt();
+        var sending = new Sending();
+        var left = _settings.Timeout - _time.GetElapsedTime(asked);
         try
         {
-            // Cancelling does not end a call on a server that hangs, so it is not waited for.
-            var result = await CountedAsync(call, attempt).WaitAsync(_settings.Timeout, _time, cancellationToken);
+            var result = await CountedAsync(call, sending, left).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time, cancellationToken);
+            Volatile.Write(ref _answeredAt, _time.GetTimestamp());
             if (_failing)
             {
                 _failing = false;
@@ -110,38 +72,40 @@ internal sealed class PostgresConnections : IAsyncDisposable
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            throw Explain(e, attempt);
+            throw Explain(e, sending, asked);
         }
     }
 
-    /// <summary>A connection of the pool for a longer time, for LISTEN.</summary>
-    public async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken) => await _source.OpenConnectionAsync(cancellationToken);
-
     public async ValueTask DisposeAsync()
     {
-        await _source.DisposeAsync();
+        await _pools.DisposeAsync();
         _schema.Dispose();
     }
 
-    private async Task<T> CountedAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> call, Attempt attempt)
+    private async Task<T> CountedAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> call, Sending sending, TimeSpan left)
     {
         try
         {
-            using var bound = new CancellationTokenSource(_settings.Timeout, _time);
+            using var bound = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time);
             for (var tries = 1; ; tries++)
             {
-                var connection = await _source.OpenConnectionAsync(bound.Token);
+                var (connection, pool) = await _pools.OpenAsync(bound.Token);
                 try
                 {
                     await using (connection)
                     {
-                        return await CallAsync(connection, call, attempt, bound.Token);
+                        return await CallAsync(connection, pool, call, sending, bound.Token);
                     }
                 }
-                catch (Exception e) when (tries < MaxTries && PostgresErrors.IsConnectionLost(e) && !bound.IsCancellationRequested)
+                catch (Exception e) when (PostgresErrors.IsConnectionLost(e))
                 {
                     // The others of the pool are likely dead too.
-                    _source.Clear();
+                    pool.Clear();
+                    sending.IsInDoubt = true;
+                    if (tries == MaxTries || bound.IsCancellationRequested)
+                    {
+                        throw;
+                    }
                 }
             }
         }
@@ -152,74 +116,88 @@ internal sealed class PostgresConnections : IAsyncDisposable
     }
 
     private async Task<T> CallAsync<T>(
-        NpgsqlConnection connection, Func<NpgsqlConnection, CancellationToken, Task<T>> call, Attempt attempt, CancellationToken cancellationToken)
+        NpgsqlConnection connection, NpgsqlDataSource pool, Func<NpgsqlConnection, CancellationToken, Task<T>> call, Sending sending, CancellationToken bound)
     {
         string? warning = null;
-        connection.Notice += (_, notice) => warning = notice.Notice.InvariantSeverity == "WARNING" ? notice.Notice.MessageText : warning;
-        await _schema.EnsureAsync(connection, cancellationToken);
-        cancellationToken.ThrowIfCancellationRequested();
-        attempt.WasSent = true;
-        var result = await call(connection, cancellationToken);
+        connection.Notice += (_, notice) => warning = notice.Notice.Routine == "SyncRepWaitForLSN" ? notice.Notice.MessageText : warning;
+        await _schema.EnsureAsync(connection, bound);
+        sending.Begin(pool);
+        var result = await call(connection, bound);
 
-        // A server that is told to cancel, or is interrupted, while it waits for its synchronous standby commits all the same, and warns.
-        cancellationToken.ThrowIfCancellationRequested();
+        // A server that is interrupted while it waits for its synchronous standby has committed all the same, and warns.
         return warning is null ? result : throw new StoreUnavailableException($"PostgreSQL warned: {warning}") { MayHaveTakenEffect = true };
     }
 
-    /// <summary>Every physical connection, once.</summary>
-    private async Task PrepareAsync(NpgsqlConnection connection)
-    {
-        // Our own timeout comes first; the server's ends what we gave up. A claim that is acknowledged must be on disk.
-        using var prepare = new NpgsqlCommand(
-            """
-            SELECT set_config('statement_timeout', $1, false), set_config('default_transaction_isolation', 'read committed', false),
-              CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END,
-              pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END
-            """,
-            connection)
-        {
-            Parameters = { new() { Value = (2 * _settings.Timeout).TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture) } },
-        };
-        using var row = await prepare.ExecuteReaderAsync();
-        await row.ReadAsync();
-        if (row.GetBoolean(3))
-        {
-            throw new StoreUnavailableException("this PostgreSQL is a standby; claims are made on the primary only");
-        }
-
-        var timeline = row.GetString(4);
-        if (Interlocked.Exchange(ref _timeline, timeline) is { } before && before != timeline)
-        {
-            StoreLog.TimelineChanged(_logger, Description, before, timeline);
-        }
-    }
-
-    private StoreUnavailableException Explain(Exception e, Attempt attempt)
+    private StoreUnavailableException Explain(Exception e, Sending sending, long asked)
     {
         if (PostgresErrors.IsTableMissing(e))
         {
             _schema.Doubt();
         }
 
-        var explained = e as StoreUnavailableException ?? e.InnerException as StoreUnavailableException ?? new StoreUnavailableException(
-            e is TimeoutException or OperationCanceledException
-                ? $"PostgreSQL gave no answer within {_settings.Timeout.TotalSeconds:0.###} s" : $"PostgreSQL failed: {PostgresErrors.Describe(e)}",
-            e)
+        var isLate = e is TimeoutException or OperationCanceledException;
+        var wasSent = !isLate || !sending.TryGiveUp();
+        if (isLate && sending.Pool is { } pool && Volatile.Read(ref _answeredAt) < asked)
         {
-            // A call that was given up may be sent at this very moment.
-            MayHaveTakenEffect = e is TimeoutException or OperationCanceledException || (attempt.WasSent && !PostgresErrors.IsRefusal(e)),
+            _pools.Replace(pool);
+        }
+
+        var reason = e switch
+        {
+            StoreUnavailableException => e.Message,
+            _ when isLate => $"PostgreSQL gave no answer within {_settings.Timeout.TotalSeconds:0.###} s",
+            _ => $"PostgreSQL failed: {PostgresErrors.Describe(e)}",
         };
         if (!_failing)
         {
             _failing = true;
-            StoreLog.Failing(_logger, Description, explained.Message);
+            StoreLog.Failing(_logger, Description, reason);
         }
 
-        return explained;
+        return new StoreUnavailableException(reason, e)
+        {
+            MayHaveTakenEffect = sending.IsInDoubt || e switch
+            {
+                StoreUnavailableException known => known.MayHaveTakenEffect,
+                _ when isLate => wasSent,
+                _ => sending.HasBegun && !PostgresErrors.IsRefusal(e),
+            },
+        };
     }
 
-    private sealed class Attempt
+    /// <summary>How far a call came. Whether it was given up before it was sent is decided once.</summary>
+    private sealed class Sending
     {
-        public volatile bool WasSent;
+        private const int Begun = 1;
+        private const int GivenUp = 2;
+
+        private int _state;
+        private volatile bool _isInDoubt;
+        private volatile NpgsqlDataSource? _pool;
+
+        /// <summary>A try was sent, and its connection broke.</summary>
+        public bool IsInDoubt
+        {
+            get => _isInDoubt;
+            set => _isInDoubt = value;
+        }
+
+        public bool HasBegun => Volatile.Read(ref _state) == Begun;
+
+        /// <summary>Where it was sent last.</summary>
+        public NpgsqlDataSource? Pool => _pool;
+
+        /// <exception cref="OperationCanceledException">The caller has been told that it will never be sent.</exception>
+        public void Begin(NpgsqlDataSource pool)
+        {
+            _pool = pool;
+            if (Interlocked.CompareExchange(ref _state, Begun, 0) == GivenUp)
+            {
+                throw new OperationCanceledException("The call was given up.");
+            }
+        }
+
+        /// <returns>False when it was sent already.</returns>
+        public bool TryGiveUp() => Interlocked.CompareExchange(ref _state, GivenUp, 0) == 0;
     }
 }

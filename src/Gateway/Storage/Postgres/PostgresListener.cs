@@ -3,7 +3,7 @@ using Npgsql;
 namespace Gateway.Storage.Postgres;
 
 /// <summary>
-/// Hears the record ids that are announced (LISTEN), on one connection of the pool, from the first use on. Best effort: what is announced
+/// Hears the record ids that are announced (LISTEN), on one connection of its own, from the first use on. Best effort: what is announced
 /// while the connection is down is missed.
 /// </summary>
 internal sealed class PostgresListener(PostgresConnections connections, TimeSpan timeout, TimeProvider time) : IAsyncDisposable
@@ -35,14 +35,14 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
     }
 
     /// <summary>Begins to listen, if not done before.</summary>
-    /// <returns>Ends when announcements are heard, or after the timeout; never fails.</returns>
+    /// <returns>Ends when announcements are heard, or after half of the timeout; never fails.</returns>
     public async Task FollowAsync()
     {
         Start();
         var listening = _listening.Task;
         if (!listening.IsCompleted)
         {
-            await Task.WhenAny(listening, Task.Delay(timeout, time));
+            await Task.WhenAny(listening, Task.Delay(timeout / 2, time));
         }
     }
 
@@ -77,41 +77,41 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
 
     private async Task ListenAsync()
     {
-        await using var connection = await BoundedAsync(connections.OpenAsync);
-        connection.Notification += Hear;
+        var connection = await OpenAsync();
+        var call = Task.CompletedTask;
         try
         {
-            await BoundedAsync(cancel => RunAsync(connection, "LISTEN idempotency_changed; LISTEN idempotency_forgotten", cancel));
+            connection.Notification += Hear;
+            await (call = RunAsync(connection, "LISTEN idempotency_changed; LISTEN idempotency_forgotten")).WaitAsync(timeout, time);
             _listening.TrySetResult();
             while (true)
             {
                 if (!await connection.WaitAsync(ProbeInterval, _closing.Token))
                 {
-                    await BoundedAsync(cancel => RunAsync(connection, "SELECT 1", cancel));
+                    await (call = RunAsync(connection, "SELECT 1")).WaitAsync(timeout, time);
                 }
             }
         }
         finally
         {
-            // Not reset by the pool (No Reset On Close), so the connection goes.
-            NpgsqlConnection.ClearPool(connection);
+            // Not while a call hangs on it, which nothing can end; another connection is opened meanwhile.
+            _ = call.ContinueWith(_ => connection.Dispose(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         }
     }
 
-    /// <summary>Waits for the cancellation too, some seconds on a server that hangs: a connection that is left in a call does not come back.</summary>
-    private async Task<T> BoundedAsync<T>(Func<CancellationToken, Task<T>> call)
+    private async Task<NpgsqlConnection> OpenAsync()
     {
         using var late = new CancellationTokenSource(timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, _closing.Token);
-        return await call(either.Token);
+        return await connections.OpenOwnAsync(either.Token);
     }
 
-    private static async Task<int> RunAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    private static async Task RunAsync(NpgsqlConnection connection, string sql)
     {
 #pragma warning disable CA2100 // constants of this file
         using var command = new NpgsqlCommand(sql, connection);
 #pragma warning restore CA2100
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        await command.ExecuteNonQueryAsync();
     }
 
     private void Hear(object sender, NpgsqlNotificationEventArgs notification)

@@ -36,9 +36,9 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
         {
             if (!_isReady)
             {
-                await CreateAsync(connection, cancellationToken);
-                await CheckDurabilityAsync(connection, cancellationToken);
-                await ShareSecretAsync(connection, cancellationToken);
+                await CreateAsync(connection);
+                await CheckDurabilityAsync(connection);
+                await ShareSecretAsync(connection);
                 _isReady = true;
             }
         }
@@ -53,20 +53,20 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
 
     public void Dispose() => _one.Dispose();
 
-    private static async Task CreateAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task CreateAsync(NpgsqlConnection connection)
     {
-        var version = await ReadVersionAsync(connection, cancellationToken);
+        var version = await ReadVersionAsync(connection);
         if (version is null)
         {
-            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+            await using var transaction = await connection.BeginTransactionAsync();
             try
             {
-                await ScalarAsync(connection, "SELECT pg_advisory_xact_lock($1)", MigrationLock, cancellationToken);
+                await ScalarAsync(connection, "SELECT pg_advisory_xact_lock($1)", MigrationLock);
 #pragma warning disable CA2100 // our own file
                 await using (var create = new NpgsqlCommand(EmbeddedResource.Read("Postgres/schema.sql"), connection))
 #pragma warning restore CA2100
                 {
-                    await create.ExecuteNonQueryAsync(cancellationToken);
+                    await create.ExecuteNonQueryAsync();
                 }
             }
             catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.InvalidSchemaName)
@@ -74,8 +74,13 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
                 throw new StoreUnavailableException($"the tables are missing and cannot be created ({e.SqlState}, {e.MessageText}); {Advice}", e);
             }
 
-            await transaction.CommitAsync(cancellationToken);
-            version = await ReadVersionAsync(connection, cancellationToken);
+            await transaction.CommitAsync();
+            if (_secret is not null)
+            {
+                StoreLog.TablesRecreated(logger, description);
+            }
+
+            version = await ReadVersionAsync(connection);
         }
 
         if (version != Version)
@@ -85,7 +90,7 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
 
         try
         {
-            await ScalarAsync(connection, $"SELECT count(*) FROM (SELECT {PostgresRecords.AllColumns} FROM idempotency_records LIMIT 0) AS none", null, cancellationToken);
+            await ScalarAsync(connection, $"SELECT count(*) FROM (SELECT {PostgresSql.AllColumns} FROM idempotency_records LIMIT 0) AS none", null);
         }
         catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.UndefinedTable)
         {
@@ -94,29 +99,29 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
     }
 
     /// <summary>Null when there are no tables.</summary>
-    private static async Task<int?> ReadVersionAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
-        await ScalarAsync(connection, "SELECT to_regclass('idempotency_schema') IS NOT NULL", null, cancellationToken) is true
-            ? await ScalarAsync(connection, "SELECT version FROM idempotency_schema", null, cancellationToken) as int?
+    private static async Task<int?> ReadVersionAsync(NpgsqlConnection connection) =>
+        await ScalarAsync(connection, "SELECT to_regclass('idempotency_schema') IS NOT NULL", null) is true
+            ? await ScalarAsync(connection, "SELECT version FROM idempotency_schema", null) as int?
             : null;
 
     /// <summary>What a crash of the server would lose, told once.</summary>
-    private async Task CheckDurabilityAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task CheckDurabilityAsync(NpgsqlConnection connection)
     {
         foreach (var setting in (string[])["fsync", "full_page_writes"])
         {
-            if (await ScalarAsync(connection, "SELECT current_setting($1)", setting, cancellationToken) is "off")
+            if (await ScalarAsync(connection, "SELECT current_setting($1)", setting) is "off")
             {
                 StoreLog.Preflight(logger, description, $"{setting} is off: a crash of the server's machine may take acknowledged claims back, and their requests may run again");
             }
         }
     }
 
-    private async Task ShareSecretAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task ShareSecretAsync(NpgsqlConnection connection)
     {
         var own = _secret;
         await ScalarAsync(
-            connection, "INSERT INTO idempotency_secret (value) VALUES ($1) ON CONFLICT DO NOTHING", own ?? RandomNumberGenerator.GetBytes(Digest.Size), cancellationToken);
-        var shared = (byte[])(await ScalarAsync(connection, "SELECT value FROM idempotency_secret", null, cancellationToken))!;
+            connection, "INSERT INTO idempotency_secret (value) VALUES ($1) ON CONFLICT DO NOTHING", own ?? RandomNumberGenerator.GetBytes(Digest.Size));
+        var shared = (byte[])(await ScalarAsync(connection, "SELECT value FROM idempotency_secret", null))!;
         if (own is not null && !own.AsSpan().SequenceEqual(shared))
         {
             StoreLog.SecretChanged(logger, description);
@@ -125,7 +130,7 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
         _secret = shared;
     }
 
-    private static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, object? parameter, CancellationToken cancellationToken)
+    private static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, object? parameter)
     {
 #pragma warning disable CA2100 // constants of this file
         await using var command = new NpgsqlCommand(sql, connection);
@@ -135,6 +140,6 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
             command.Parameters.Add(new() { Value = parameter });
         }
 
-        return await command.ExecuteScalarAsync(cancellationToken);
+        return await command.ExecuteScalarAsync();
     }
 }

@@ -9,17 +9,12 @@ namespace Gateway.Storage.Postgres;
 /// </summary>
 internal sealed class PostgresStore : IIdempotencyStore
 {
-    private const int MaxSweepBatch = 1000;
-    private const int MinSweepBatch = 10;
-    private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(10);
-
     private readonly StoreSettings _settings;
     private readonly TimeProvider _time;
     private readonly PostgresConnections _connections;
     private readonly PostgresListener _listener;
     private readonly StoreClock _clock;
-    private readonly CancellationTokenSource _closing = new();
-    private readonly Task _sweeping;
+    private readonly PostgresSweep _sweep;
     private RecordId _lastFound;
 
     public PostgresStore(StoreSettings settings, TimeProvider time, ILogger<PostgresStore> logger)
@@ -29,7 +24,7 @@ internal sealed class PostgresStore : IIdempotencyStore
         _clock = new StoreClock(time);
         _connections = new PostgresConnections(settings, time, logger);
         _listener = new PostgresListener(_connections, settings.Timeout, time);
-        _sweeping = SweepForEverAsync();
+        _sweep = new PostgresSweep(_connections, time);
     }
 
     public event Action<RecordId>? Changed
@@ -51,7 +46,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     {
         try
         {
-            PostgresConnections.CreateString(settings);
+            PostgresPools.CreateString(settings);
             return null;
         }
         catch (Exception e) when (e is ArgumentException or FormatException or InvalidOperationException)
@@ -65,25 +60,31 @@ internal sealed class PostgresStore : IIdempotencyStore
         var asked = _time.GetTimestamp();
         _listener.Start();
         return await _connections.RunAsync(
-            async (connection, cancel) =>
+            async (connection, bound) =>
             {
                 while (true)
                 {
-                    var row = await PostgresRecords.InsertAsync(connection, claim, NotAfter(asked), cancel);
+                    var (isNew, row) = await PostgresRecords.InsertAsync(connection, claim, NotAfter(asked));
                     _clock.Set(row.Now);
+                    if (isNew)
+                    {
+                        return new ClaimResult(ClaimState.Claimed, claim.Fingerprint);
+                    }
+
                     if (row.Version > 0)
                     {
                         var (result, write) = RecordRules.Claim(row.Record, claim, row.Now);
-                        if (await PostgresRecords.WriteAsync(connection, write, claim, answer: null, row.Version, NotAfter(asked), cancel))
+                        if (await ApplyAsync(connection, write, claim, answer: null, row, isDone: result.State == ClaimState.Claimed, asked))
                         {
                             return result;
                         }
                     }
 
                     // Our idea of the server's time was wrong, or the row changed meanwhile.
-                    cancel.ThrowIfCancellationRequested();
+                    bound.ThrowIfCancellationRequested();
                 }
             },
+            asked,
             cancellationToken);
     }
 
@@ -96,7 +97,17 @@ internal sealed class PostgresStore : IIdempotencyStore
     public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) => WriteAsync(
         claim,
         answer: null,
-        (connection, cancel) => PostgresRecords.ReleaseOwnAsync(connection, claim, cancel),
+        async connection =>
+        {
+            if (await PostgresRecords.ReleaseOwnAsync(connection, claim))
+            {
+                return true;
+            }
+
+            // The claim may still wait for its commit: it must not come to light when its release is done.
+            await PostgresRecords.AwaitWritersAsync(connection, claim);
+            return false;
+        },
         row => RecordRules.Release(row.Record, claim),
         cancellationToken);
 
@@ -104,14 +115,14 @@ internal sealed class PostgresStore : IIdempotencyStore
     {
         // All in one statement; those that are not open claims of their owners any more one by one.
         var asked = _time.GetTimestamp();
-        var renewed = await _connections.RunAsync((connection, cancel) => PostgresRecords.RenewOwnAsync(connection, claims, NotAfter(asked), cancel), cancellationToken);
+        var renewed = await _connections.RunAsync((connection, _) => PostgresRecords.RenewOwnAsync(connection, claims, NotAfter(asked)), asked, cancellationToken);
         return await Task.WhenAll(claims.Select(claim => renewed.Contains(claim.Token) ? Task.FromResult(WriteResult.Done) : TryRenewAsync(claim)));
 
         async Task<WriteResult> TryRenewAsync(ClaimRequest claim)
         {
             try
             {
-                return await WriteAsync(claim, answer: null, (_, _) => Task.FromResult(false), row => RecordRules.Renew(row.Record, claim, row.Now), cancellationToken);
+                return await WriteAsync(claim, answer: null, _ => Task.FromResult(false), row => RecordRules.Renew(row.Record, claim, row.Now), cancellationToken);
             }
             catch (StoreUnavailableException)
             {
@@ -123,35 +134,39 @@ internal sealed class PostgresStore : IIdempotencyStore
     public async ValueTask<ClaimResult?> WatchAsync(RecordId id, CancellationToken cancellationToken)
     {
         // Listening first, so that no end falls between.
+        var asked = _time.GetTimestamp();
         await _listener.FollowAsync().WaitAsync(cancellationToken);
         return await _connections.RunAsync<ClaimResult?>(
-            async (connection, cancel) =>
+            async (connection, bound) =>
             {
                 for (var watched = 0L; ;)
                 {
-                    var row = await FindAsync(connection, id, cancel);
+                    var row = await FindAsync(connection, id);
                     if (row.Record is not { IsForgotten: false } record)
                     {
                         return null;
                     }
 
                     var found = record.ToResult(row.Now);
-                    if (found.State != ClaimState.InProgress || row.Version == watched || await PostgresRecords.WatchAsync(connection, id, row.Version, cancel))
+                    if (found.State != ClaimState.InProgress || row.Version == watched || await PostgresRecords.WatchAsync(connection, id, row.Version))
                     {
                         return found;
                     }
 
                     // Watched already, if it is the same when it is looked at again.
                     watched = row.Version;
+                    bound.ThrowIfCancellationRequested();
                 }
             },
+            asked,
             cancellationToken);
     }
 
     public async ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken)
     {
         // In the order of ids, and from the start again after the last one.
-        var found = await _connections.RunAsync((connection, cancel) => PostgresRecords.FindUncertainAsync(connection, _lastFound, max, cancel), cancellationToken);
+        var found = await _connections.RunAsync(
+            (connection, _) => PostgresRecords.FindUncertainAsync(connection, _lastFound, max), _time.GetTimestamp(), cancellationToken);
         _lastFound = found.Count == max ? found[^1].Id : default;
         return found;
     }
@@ -159,29 +174,29 @@ internal sealed class PostgresStore : IIdempotencyStore
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)
     {
         var asked = _time.GetTimestamp();
-        var written = 0L;
+        var keptOutUntil = 0L;
         return await _connections.RunAsync(
-            async (connection, cancel) =>
+            async (connection, bound) =>
             {
                 while (true)
                 {
-                    var row = await FindAsync(connection, id, cancel);
+                    var row = await FindAsync(connection, id);
                     if (!RecordRules.MayForget(row.Record, row.Now))
                     {
                         // Done by an earlier try, whose acknowledgement was lost.
-                        return row.Record is { IsForgotten: true } && row.Version == written;
+                        return row.Record is { IsForgotten: true } record && record.ExpiresAt == keptOutUntil;
                     }
 
-                    written = row.Version + 1;
-                    var keptOutUntil = row.Now + RecordRules.Milliseconds(IIdempotencyStore.ForgottenFor);
-                    if (await PostgresRecords.ForgetAsync(connection, id, row.Version, NotAfter(asked), keptOutUntil, cancel))
+                    keptOutUntil = row.Now + RecordRules.Milliseconds(IIdempotencyStore.ForgottenFor);
+                    if (await PostgresRecords.ForgetAsync(connection, id, row.Version, NotAfter(asked), keptOutUntil))
                     {
                         return true;
                     }
 
-                    cancel.ThrowIfCancellationRequested();
+                    bound.ThrowIfCancellationRequested();
                 }
             },
+            asked,
             cancellationToken);
     }
 
@@ -196,21 +211,19 @@ internal sealed class PostgresStore : IIdempotencyStore
     }
 
     public async ValueTask PingAsync(CancellationToken cancellationToken) =>
-        await _connections.RunAsync((connection, cancel) => FindAsync(connection, default, cancel), cancellationToken);
+        await _connections.RunAsync((connection, _) => FindAsync(connection, default), _time.GetTimestamp(), cancellationToken);
 
     public async ValueTask DisposeAsync()
     {
-        await _closing.CancelAsync();
-        await _sweeping;
+        await _sweep.DisposeAsync();
         await _listener.DisposeAsync();
         await _connections.DisposeAsync();
-        _closing.Dispose();
     }
 
     private ValueTask<WriteResult> EndAsync(ClaimRequest claim, RecordState state, ReadOnlyMemory<byte>? answer, CancellationToken cancellationToken) => WriteAsync(
         claim,
         answer,
-        (connection, cancel) => PostgresRecords.EndOwnAsync(connection, claim, state, answer, cancel),
+        connection => PostgresRecords.EndOwnAsync(connection, claim, state, answer),
         row => RecordRules.End(row.Record, claim, state, row.Now),
         cancellationToken);
 
@@ -223,75 +236,55 @@ internal sealed class PostgresStore : IIdempotencyStore
     private async ValueTask<WriteResult> WriteAsync(
         ClaimRequest claim,
         ReadOnlyMemory<byte>? answer,
-        Func<NpgsqlConnection, CancellationToken, Task<bool>> tryUsual,
+        Func<NpgsqlConnection, Task<bool>> tryUsual,
         Func<PostgresRow, (WriteResult Result, RecordWrite Write)> decide,
         CancellationToken cancellationToken)
     {
         var asked = _time.GetTimestamp();
         return await _connections.RunAsync(
-            async (connection, cancel) =>
+            async (connection, bound) =>
             {
-                if (await tryUsual(connection, cancel))
+                if (await tryUsual(connection))
                 {
                     return WriteResult.Done;
                 }
 
                 while (true)
                 {
-                    var row = await FindAsync(connection, claim.Id, cancel);
+                    var row = await FindAsync(connection, claim.Id);
                     var (result, write) = decide(row);
-                    if (await PostgresRecords.WriteAsync(connection, write, claim, answer, row.Version, NotAfter(asked), cancel))
+                    if (await ApplyAsync(connection, write, claim, answer, row, isDone: result == WriteResult.Done, asked))
                     {
                         return result;
                     }
 
-                    cancel.ThrowIfCancellationRequested();
+                    bound.ThrowIfCancellationRequested();
                 }
             },
+            asked,
             cancellationToken);
     }
 
-    private async Task<PostgresRow> FindAsync(NpgsqlConnection connection, RecordId id, CancellationToken cancellationToken)
+    /// <summary>Writes what was decided. What is done already was done by an earlier try, and is acknowledged by a commit of its own.</summary>
+    /// <returns>False when the row has changed since it was read.</returns>
+    private Task<bool> ApplyAsync(
+        NpgsqlConnection connection, RecordWrite write, ClaimRequest claim, ReadOnlyMemory<byte>? answer, PostgresRow row, bool isDone, long asked)
     {
-        var row = await PostgresRecords.FindAsync(connection, id, cancellationToken);
+        if (write.Kind != RecordWriteKind.Nothing)
+        {
+            return PostgresRecords.WriteAsync(connection, write, claim, answer, row.Version, NotAfter(asked));
+        }
+
+        return isDone ? PostgresRecords.ConfirmAsync(connection, claim.Id, row.Version) : Task.FromResult(true);
+    }
+
+    private async Task<PostgresRow> FindAsync(NpgsqlConnection connection, RecordId id)
+    {
+        var row = await PostgresRecords.FindAsync(connection, id);
         _clock.Set(row.Now);
         return row;
     }
 
     /// <summary>The store time after which a call that began at <paramref name="asked"/> must not take effect: its caller has been told by then.</summary>
     private long NotAfter(long asked) => _clock.Now + RecordRules.Milliseconds(_settings.Timeout - _time.GetElapsedTime(asked));
-
-    private async Task SweepForEverAsync()
-    {
-        using var timer = new PeriodicTimer(SweepInterval, _time);
-        var batch = MaxSweepBatch;
-        while (await WaitAsync())
-        {
-            try
-            {
-                while (!_closing.IsCancellationRequested
-                    && await _connections.RunAsync((connection, cancel) => PostgresRecords.SweepAsync(connection, batch, cancel), _closing.Token) == batch)
-                {
-                    batch = Math.Min(2 * batch, MaxSweepBatch);
-                }
-            }
-            catch (Exception e) when (e is StoreUnavailableException or OperationCanceledException)
-            {
-                // Reported already. What is left reads as absent; fewer next time, should it have been too many large answers for one call.
-                batch = Math.Max(batch / 4, MinSweepBatch);
-            }
-        }
-
-        async Task<bool> WaitAsync()
-        {
-            try
-            {
-                return await timer.WaitForNextTickAsync(_closing.Token);
-            }
-            catch (OperationCanceledException)
-            {
-                return false;
-            }
-        }
-    }
 }

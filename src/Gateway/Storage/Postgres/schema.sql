@@ -1,6 +1,8 @@
 -- The PostgreSQL store, schema version 1 (table idempotency_schema). The gateway runs this file itself on its first start; where policy
 -- forbids that, an administrator runs it once (psql -f schema.sql), in the schema that comes first in the gateway's search path, and grants:
+--   GRANT USAGE ON SCHEMA ... TO gateway;
 --   GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_records, idempotency_secret TO gateway;
+--   GRANT USAGE ON SEQUENCE idempotency_version TO gateway;
 --   GRANT SELECT ON idempotency_schema TO gateway;
 -- It may be run again; it changes nothing that is there. All times are by this server's clock, which is the store's clock.
 CREATE TABLE IF NOT EXISTS idempotency_schema (
@@ -8,6 +10,9 @@ CREATE TABLE IF NOT EXISTS idempotency_schema (
   version integer NOT NULL
 );
 INSERT INTO idempotency_schema (version) VALUES (1) ON CONFLICT DO NOTHING;
+
+-- Numbers every write, so that a writer sees whether a row is still the one that it read.
+CREATE SEQUENCE IF NOT EXISTS idempotency_version;
 
 -- One row per key. What others keep in clear is here as follows: the key with its policy and scope is id, method, path, query and body are
 -- fingerprint (neither can be turned back), the recovery point is state.
@@ -26,10 +31,11 @@ CREATE TABLE IF NOT EXISTS idempotency_records (
   probe         bytea       CHECK (probe IS NULL OR state <> 'settled'),               -- for the sweeper, until settled
   forgotten     boolean     NOT NULL DEFAULT false,                                    -- deleted by an operator: reads as absent, keeps the owner out
   watched       boolean     NOT NULL DEFAULT false,                                    -- somebody waits for the end of this claim
-  version       bigint      NOT NULL DEFAULT 1                                         -- one more with every write
+  version       bigint      NOT NULL DEFAULT nextval('idempotency_version')            -- another with every write
 ) WITH (
   fillfactor = 80,                         -- room to settle a claim on its own page, without touching an index
-  autovacuum_vacuum_scale_factor = 0.02    -- every row dies soon
+  autovacuum_vacuum_scale_factor = 0.02,   -- every row dies soon
+  toast.autovacuum_vacuum_scale_factor = 0.02
 );
 
 -- The sweeper deletes what is over in small batches, oldest first.
