@@ -16,6 +16,7 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _lock = new();
     private volatile TaskCompletionSource _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile Task? _loop;
 
     public event Action<RecordId>? Changed;
@@ -23,7 +24,8 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
     public event Action<RecordId>? Forgotten;
 
     /// <summary>Begins to listen, if not done before.</summary>
-    public void Start()
+    /// <returns>Ends when that has succeeded or failed for the first time, or after half of the timeout; never fails.</returns>
+    public async Task StartAsync()
     {
         if (_loop is null)
         {
@@ -32,13 +34,17 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
                 _loop ??= _closing.IsCancellationRequested ? Task.CompletedTask : Task.Run(ListenForEverAsync);
             }
         }
+
+        if (!_tried.Task.IsCompleted)
+        {
+            await Task.WhenAny(_tried.Task, Task.Delay(timeout / 2, time));
+        }
     }
 
-    /// <summary>Begins to listen, if not done before.</summary>
     /// <returns>Ends when announcements are heard, or after half of the timeout; never fails.</returns>
     public async Task FollowAsync()
     {
-        Start();
+        _ = StartAsync();
         var listening = _listening.Task;
         if (!listening.IsCompleted)
         {
@@ -65,6 +71,7 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
             catch (Exception)
 #pragma warning restore CA1031
             {
+                _tried.TrySetResult();
                 if (_listening.Task.IsCompleted)
                 {
                     _listening = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -84,6 +91,7 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
             connection.Notification += Hear;
             await (call = RunAsync(connection, "LISTEN idempotency_changed; LISTEN idempotency_forgotten")).WaitAsync(timeout, time);
             _listening.TrySetResult();
+            _tried.TrySetResult();
             while (true)
             {
                 if (!await connection.WaitAsync(ProbeInterval, _closing.Token))

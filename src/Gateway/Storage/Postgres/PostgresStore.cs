@@ -58,7 +58,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
         var asked = _time.GetTimestamp();
-        _listener.Start();
+        await _listener.StartAsync();
         return await _connections.RunAsync(
             async (connection, bound) =>
             {
