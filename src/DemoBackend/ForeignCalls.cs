@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+
 namespace DemoBackend;
 
 /// <summary>
@@ -27,7 +29,8 @@ internal sealed class ForeignCalls(DemoSettings settings, ForeignSystems own) : 
 
     /// <inheritdoc cref="CreateAccountAsync"/>
     public Task DepositAsync(AccountRequest account, long coreAccount, string? key, ForeignFaults faults) => PostAsync(
-        new(CoreBanking, "/core-banking/deposits"), new ForeignSystems.NewDeposit(account.Reference!, coreAccount, account.Deposit), key, faults.Deposit);
+        new(CoreBanking, "/core-banking/deposits"),
+        new ForeignSystems.NewDeposit(account.Reference!, coreAccount, account.Deposit), key, faults.Deposit);
 
     /// <inheritdoc cref="CreateAccountAsync"/>
     public Task RegisterAsync(AccountRequest account, string? key, ForeignFaults faults) => PostAsync(
@@ -49,8 +52,9 @@ internal sealed class ForeignCalls(DemoSettings settings, ForeignSystems own) : 
             answer.EnsureSuccessStatusCode();
             return (await answer.Content.ReadFromJsonAsync<ForeignSystems.Created>())!.Id;
         }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException or SocketException)
         {
+            // A bare SocketException comes out of the client when a connection is reset as soon as it is made.
             throw new ForeignSystemException($"POST {url.AbsolutePath}: {e.Message}", e);
         }
     }

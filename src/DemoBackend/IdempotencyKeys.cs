@@ -66,14 +66,15 @@ internal sealed class IdempotencyKeys(Database database, TimeProvider time)
 
     /// <summary>Part of a phase's transaction: moves the key on from the recovery point that it was read at.</summary>
     /// <returns>False when somebody else has moved it since.</returns>
-    public async Task<bool> MoveAsync(DbConnection connection, IdempotencyKey key, string recoveryPoint, int? responseCode = null, string? responseBody = null)
+    public async Task<bool> MoveAsync(
+        DbConnection connection, IdempotencyKey key, string recoveryPoint, int? responseCode = null, string? responseBody = null)
     {
         await using var update = connection.Command("""
             UPDATE idempotency_keys SET recovery_point = @to, response_code = @code, response_body = @body, touched_at = @now
             WHERE id = @id AND recovery_point = @from
             """,
-            ("@to", recoveryPoint), ("@code", (object?)responseCode ?? DBNull.Value), ("@body", (object?)responseBody ?? DBNull.Value), ("@now", Now),
-            ("@id", key.Id), ("@from", key.RecoveryPoint));
+            ("@to", recoveryPoint), ("@code", (object?)responseCode ?? DBNull.Value), ("@body", (object?)responseBody ?? DBNull.Value),
+            ("@now", Now), ("@id", key.Id), ("@from", key.RecoveryPoint));
         return await update.ExecuteNonQueryAsync() == 1;
     }
 

@@ -16,7 +16,8 @@ namespace DemoBackend;
 /// <item><term>--foreign-urls URL</term><description>where the <see cref="ForeignSystems"/> listen</description></item>
 /// <item><term>--core-banking URL, --registry URL</term><description>where they are called, if elsewhere</description></item>
 /// <item><term>--foreign-timeout MS</term><description>how long they may take to answer</description></item>
-/// <item><term>--completer-interval MS, --completer-after MS</term><description>of the <see cref="AccountCompleter"/>; interval 0: none</description></item>
+/// <item><term>--completer-interval MS</term><description>how often the <see cref="AccountCompleter"/> looks; 0 for never</description></item>
+/// <item><term>--completer-after MS</term><description>how long nobody has worked on what it takes up</description></item>
 /// </list>
 /// No top-level statements: two projects with a public <c>Program</c> would be ambiguous in the tests.
 /// </remarks>
@@ -70,7 +71,8 @@ internal static class DemoBackendApp
         var app = builder.Build();
 
         app.Services.GetRequiredService<Database>().Create(
-            Cart.Table, Seats.Table, UrlShortener.Table, Users.Table, WelcomeMails.Tables, IdempotencyKeys.Table, AccountRows.Table, ForeignSystems.Tables);
+            Cart.Table, Seats.Table, UrlShortener.Table, Users.Table, WelcomeMails.Tables,
+            IdempotencyKeys.Table, AccountRows.Table, ForeignSystems.Tables);
         app.UseMiddleware<Faults>();
         Cart.Map(app);
         Seats.Map(app);

@@ -10,7 +10,8 @@ internal static class Stats
 {
     static readonly string[] Tables =
     [
-        "cart_items", "bookings", "urls", "users", "events", "outbox", "idempotency_keys", "accounts", "core_accounts", "core_deposits", "registry_entries",
+        "cart_items", "bookings", "urls", "users", "events", "outbox",
+        "idempotency_keys", "accounts", "core_accounts", "core_deposits", "registry_entries",
     ];
 
     public static void Map(WebApplication app)

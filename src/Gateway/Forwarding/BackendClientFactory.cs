@@ -41,6 +41,7 @@ internal sealed class BackendClientFactory : ForwarderHttpClientFactory
         try
         {
             await socket.ConnectAsync(context.DnsEndPoint, timeout.Token);
+            _ = socket.RemoteEndPoint; // the client asks next, outside of what it makes a connection error: a peer may have reset by then
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)

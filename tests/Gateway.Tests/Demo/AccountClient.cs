@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text.Json;
 using Gateway.Tests.Chaos;
 using Gateway.Tests.Support;
@@ -11,11 +12,13 @@ internal sealed class AccountClient(HttpClient http, string url)
 
     public int Requests => _requests;
 
-    /// <param name="path">One of the two forms.</param>
+    /// <param name="reference">Says by its beginning which form of the system is asked: aware, or legacy.</param>
     /// <returns>201, or 409 where the gateway says that the outcome is uncertain and stays so.</returns>
     /// <exception cref="InvalidOperationException">There was an answer that no client should get.</exception>
-    public async Task<int> OpenAsync(string path, string reference, Dice dice)
+    public async Task<int> OpenAsync(string reference, Dice dice)
     {
+        await Task.Delay(dice.Milliseconds(0, 1000)); // clients do not come all at once
+        var path = reference.StartsWith("aware", StringComparison.Ordinal) ? AccountSystem.KeyAware : AccountSystem.Legacy;
         while (true)
         {
             var answer = await TryPostAsync(path, reference, dice.Milliseconds(200, 4000));
@@ -45,7 +48,7 @@ internal sealed class AccountClient(HttpClient http, string url)
             return await KeyedRequests.PostAsync(
                 http, url + path, reference, $$"""{"reference":"{{reference}}","owner":"Ann","deposit":100}""", cancellation: hangUp.Token);
         }
-        catch (Exception lost) when (lost is HttpRequestException or IOException or OperationCanceledException)
+        catch (Exception lost) when (lost is HttpRequestException or SocketException or OperationCanceledException)
         {
             return null;
         }

@@ -41,37 +41,27 @@ internal sealed class AccountSystem : IAsyncDisposable
     /// <summary>Where clients go.</summary>
     public string Url => UrlOf("gateway");
 
-    /// <summary>Every link by the name of the server at its end.</summary>
-    public IReadOnlyList<string> Links => [.. _links.Keys];
-
+    /// <summary>Sees the database, and is left alone.</summary>
     public DemoHost Witness => _foreign;
 
     public static async Task<AccountSystem> StartAsync(DemoDatabase database)
     {
-        // In this process, with the counts: the foreign systems are somebody else's, and are not killed.
+        // The foreign systems are in this process: they are somebody else's, and are not killed.
         var system = new AccountSystem(database, await DemoHost.StartAsync(database, "--completer-interval", "0"));
-        await system._backend.StartAsync();
-        var policies = new
+        try
         {
-            aware = new
-            {
-                Lease = GatewayNode.Lease.ToString("c"),
-                Retention = "1.00:00:00",
-                Uncertain = new { Retries = "Retry" },
-                // 409 is this backend's word for: not now.
-                Response = new { Release = (int[])[401, 403, 408, 409, 425, 429, 503] },
-            },
-            careful = new { Lease = GatewayNode.Lease.ToString("c"), Retention = "1.00:00:00", Uncertain = new { Retries = "Refuse" } },
-        };
-        system._gateway = await GatewayProcess.StartAsync(GatewayConfig.Write(
-            GatewayConfig.Embedded,
-            policies,
-            new GatewayRoute(KeyAware, system.UrlOf("backend"), "aware", BackendTimeout),
-            new GatewayRoute(Legacy, system.UrlOf("backend"), "careful", BackendTimeout)));
-        system.FollowGateway();
-        return system;
+            await system._backend.StartAsync();
+            await system.StartGatewayAsync();
+            return system;
+        }
+        catch
+        {
+            await system.DisposeAsync();
+            throw;
+        }
     }
 
+    /// <param name="server">At its end: gateway, backend, core banking or registry.</param>
     public TcpProxy Link(string server) => _links[server];
 
     /// <summary>kill -9 of the gateway, or of the backend, and a new start after a while.</summary>
@@ -99,6 +89,27 @@ internal sealed class AccountSystem : IAsyncDisposable
         foreach (var link in _links.Values)
             await link.DisposeAsync();
         await _foreign.DisposeAsync();
+    }
+
+    async Task StartGatewayAsync()
+    {
+        var policies = new
+        {
+            aware = new
+            {
+                Lease = GatewayNode.Lease.ToString("c"),
+                Retention = "1.00:00:00",
+                Uncertain = new { Retries = "Retry" },
+                Response = new { Release = (int[])[401, 403, 408, 409, 425, 429, 503] }, // 409 is this backend's word for: not now
+            },
+            careful = new { Lease = GatewayNode.Lease.ToString("c"), Retention = "1.00:00:00", Uncertain = new { Retries = "Refuse" } },
+        };
+        _gateway = await GatewayProcess.StartAsync(GatewayConfig.Write(
+            GatewayConfig.Embedded,
+            policies,
+            new GatewayRoute(KeyAware, UrlOf("backend"), "aware", BackendTimeout),
+            new GatewayRoute(Legacy, UrlOf("backend"), "careful", BackendTimeout)));
+        FollowGateway();
     }
 
     /// <summary>Each start finds another port.</summary>

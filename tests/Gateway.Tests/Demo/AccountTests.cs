@@ -24,7 +24,8 @@ public abstract class AccountTests(DatabaseKind kind) : DemoBackendTest(kind, "-
 
         Assert.Equal(AccountCounts.Each(1), await Demo.CountAccountsAsync());
         Assert.Equal(
-            (201, "/accounts/1", """{"id":1,"reference":"A-1","owner":"Ann","deposit":100,"status":"open"}"""), (first.Status, first.Header("Location"), first.Text));
+            (201, "/accounts/1", """{"id":1,"reference":"A-1","owner":"Ann","deposit":100,"status":"open"}"""),
+            (first.Status, first.Header("Location"), first.Text));
         Assert.Equal((201, "/accounts/1", first.Text), (second.Status, second.Header("Location"), second.Text));
         Assert.Equal(first.Text, (await Demo.GetAsync("/accounts/1")).Text);
         Assert.Equal(first.Text, (await Demo.GetAsync("/accounts?reference=A-1")).Text);

@@ -71,10 +71,10 @@ public sealed class DemoFaultTests() : DemoBackendTest(DatabaseKind.Sqlite)
             await client.ConnectAsync(IPAddress.Loopback, new Uri(Demo.Url).Port);
             client.LingerState = new LingerOption(reset, 0);
             await client.GetStream().WriteAsync(
-                "POST /cart/items HTTP/1.1\r\nHost: demo\r\nX-Demo-Delay: 400\r\nContent-Length: 14\r\n\r\n{\"sku\":\"book\"}"u8.ToArray());
+                "POST /cart/items HTTP/1.1\r\nHost: demo\r\nX-Demo-Delay: 2000\r\nContent-Length: 14\r\n\r\n{\"sku\":\"book\"}"u8.ToArray());
 
             // There is nothing to wait for that tells that the request has arrived: the answer only comes after the client has gone.
-            await Task.Delay(200);
+            await Task.Delay(1000);
         }
 
         await Eventually.TrueAsync(async () => await Demo.CountAsync("cart", "items") == 1, "the request is executed");

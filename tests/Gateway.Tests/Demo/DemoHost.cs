@@ -49,8 +49,9 @@ internal sealed class DemoHost : IAsyncDisposable
     public async Task<int> CountAsync(string system, string counter) =>
         JsonElement.Parse((await GetAsync("/stats")).Body).GetProperty(system).GetProperty(counter).GetInt32();
 
-    public async Task<AccountCounts> CountAccountsAsync() =>
-        JsonElement.Parse((await GetAsync("/stats")).Body).GetProperty("accounts").Deserialize<AccountCounts>(JsonSerializerOptions.Web)!;
+    public Task<AccountCounts> CountAccountsAsync() => CountAsync<AccountCounts>("accounts");
+
+    public Task<UserCounts> CountUsersAsync() => CountAsync<UserCounts>("users");
 
     /// <summary>Sends requests all at once; the statuses of the answers.</summary>
     public static async Task<int[]> InParallelAsync(int count, Func<int, Task<Answer>> send) =>
@@ -58,6 +59,11 @@ internal sealed class DemoHost : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _app.DisposeAsync();
 
-    static Task<Answer> PostAsync(string url, string path, object body, string? key, (string Name, string Value)[] headers) => KeyedRequests.PostAsync(
-        Client, url + path, key, body as string ?? JsonSerializer.Serialize(body), headers.Select(header => KeyValuePair.Create(header.Name, header.Value)));
+    async Task<T> CountAsync<T>(string system) =>
+        JsonElement.Parse((await GetAsync("/stats")).Body).GetProperty(system).Deserialize<T>(JsonSerializerOptions.Web)!;
+
+    static Task<Answer> PostAsync(string url, string path, object body, string? key, (string Name, string Value)[] headers) =>
+        KeyedRequests.PostAsync(
+            Client, url + path, key, body as string ?? JsonSerializer.Serialize(body),
+            headers.Select(header => KeyValuePair.Create(header.Name, header.Value)));
 }

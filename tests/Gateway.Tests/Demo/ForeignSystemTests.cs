@@ -27,7 +27,8 @@ public abstract class ForeignSystemTests(DatabaseKind kind) : DemoBackendTest(ki
 
         Assert.Equal(AccountCounts.None with { CoreAccounts = 1, Deposits = 1, RegistryEntries = 1 }, await Demo.CountAccountsAsync());
         Assert.All(answers, answer => Assert.Equal(201, answer.Status));
-        Assert.All(answers.Chunk(Calls.Length), texts => Assert.Equal(answers.Take(Calls.Length).Select(answer => answer.Text), texts.Select(answer => answer.Text)));
+        var texts = answers.Select(answer => answer.Text).Chunk(Calls.Length).ToList();
+        Assert.All(texts, each => Assert.Equal(texts[0], each));
     }
 
     [StoreFact]

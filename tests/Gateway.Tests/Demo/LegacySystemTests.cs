@@ -12,7 +12,9 @@ public sealed class LegacySystemPostgresTests() : LegacySystemTests(DatabaseKind
 /// The systems of seeds 000 and 001 must stay as careless as the legacy systems they stand for: a backend that is accidentally idempotent
 /// would let a broken gateway pass every end-to-end test.
 /// </summary>
-/// <remarks>The round trip is far longer than 20 parallel requests need to arrive, so that they are all between look-up and insert at the same time.</remarks>
+/// <remarks>
+/// The round trip is far longer than 20 parallel requests need to arrive, so that they are all between look-up and insert at the same time.
+/// </remarks>
 public abstract class LegacySystemTests(DatabaseKind kind) : DemoBackendTest(kind, "--round-trip", "300")
 {
     const string Nothing = """

@@ -40,7 +40,7 @@ public abstract class UserTests(DatabaseKind kind) : DemoBackendTest(kind, "--ro
         Assert.All(answers, answer => Assert.Contains(answer.Status, (int[])[201, 200, 409]));
         Assert.All(
             answers.Where(answer => answer.Status == 409),
-            answer => Assert.Contains("\"message\":\"Sorry, another request is being processed at this moment\"", answer.Text, StringComparison.Ordinal));
+            answer => Assert.Contains("Sorry, another request is being processed at this moment", answer.Text, StringComparison.Ordinal));
         Assert.Contains(answers, answer => answer.Status == 409);
     }
 
@@ -81,25 +81,28 @@ public abstract class UserTests(DatabaseKind kind) : DemoBackendTest(kind, "--ro
             // A transaction that lost against another user's is tried again, as the seed's answer asks for.
             var status = 409;
             while (status == 409)
-                status = (await (i % 2 == 0 ? Demo : second).PostAsync("/api/users", new { email = $"user-{i}@example.org", name = "Ann" })).Status;
+            {
+                var demo = i % 2 == 0 ? Demo : second;
+                status = (await demo.PostAsync("/api/users", new { email = $"user-{i}@example.org", name = "Ann" })).Status;
+            }
             return status;
         }));
 
         Assert.All(statuses, status => Assert.Equal(201, status));
         await Eventually.TrueAsync(async () => await Demo.CountAsync("users", "emails") >= Users, "all e-mails are sent");
-        Assert.Equal((Users, Users, Users), (await Demo.CountAsync("users", "users"), await Demo.CountAsync("users", "events"), await Demo.CountAsync("users", "emails")));
+        Assert.Equal(new UserCounts(Users, 0, Users, Users), await Demo.CountUsersAsync());
     }
 
     async Task AssertOneOfEachAsync()
     {
         await Eventually.TrueAsync(async () => await Demo.CountAsync("users", "emails") >= 1, "the welcome e-mail is sent");
-        Assert.Equal(
-            (1, 0, 1, 1),
-            (await Demo.CountAsync("users", "users"), await Demo.CountAsync("users", "duplicates"), await Demo.CountAsync("users", "events"), await Demo.CountAsync("users", "emails")));
+        Assert.Equal(new UserCounts(1, 0, 1, 1), await Demo.CountUsersAsync());
     }
 
     Task<GatewayProcess> StartGatewayAsync() =>
-        GatewayProcess.StartAsync(GatewayConfig.Write(GatewayConfig.Embedded, new { }, new GatewayRoute("/api/{**rest}", Demo.Url)));
+        GatewayProcess.StartAsync(
+            GatewayConfig.Write(GatewayConfig.Embedded, new { }, new GatewayRoute("/api/{**rest}", Demo.Url)),
+            new Dictionary<string, string> { ["Store__Timeout"] = "00:00:10" }); // 200 requests at once, on a machine that is shared
 
     static Task<Answer> PostAsync(HttpClient client, GatewayProcess gateway, string key) =>
         KeyedRequests.PostAsync(client, gateway.Url + "/api/users", key, """{"email":"ann@example.org","name":"Ann"}""");
