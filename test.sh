@@ -18,11 +18,14 @@ apt_get() {
   "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 -o Acquire::http::Timeout=30 "$@" </dev/null
 }
 
+# has PROGRAM: in PATH, or where Debian keeps the programs of PostgreSQL's server.
+has() { command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null; }
+
 # need PROGRAM PACKAGE: installs Debian's package when the program is missing.
 need() {
-  if command -v "$1" >/dev/null; then return; fi
+  if has "$1"; then return; fi
   echo "test.sh: $1 is missing, installing Debian's $2"
-  if command -v apt-get >/dev/null && apt_get update -qq && apt_get install -qq -y --no-install-recommends "$2" && command -v "$1" >/dev/null; then
+  if command -v apt-get >/dev/null && apt_get update -qq && apt_get install -qq -y --no-install-recommends "$2" && has "$1"; then
     return
   fi
   if [[ "${CI:-}" == true ]]; then
@@ -33,6 +36,7 @@ need() {
 }
 
 if [[ -z "${REDIS_URL:-}" ]]; then need redis-server redis-server; fi
+if [[ -z "${POSTGRES_URL:-}" ]]; then need postgres postgresql; fi
 need faketime faketime
 
 results="$(mktemp -d)"

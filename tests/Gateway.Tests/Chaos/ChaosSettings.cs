@@ -4,7 +4,7 @@ using System.Security.Cryptography;
 namespace Gateway.Tests.Chaos;
 
 /// <summary>One run. <c>chaos.sh</c> asks for it by environment variables; the suite's own runs are short.</summary>
-/// <param name="Store">redis, cluster or embedded.</param>
+/// <param name="Store">redis, cluster, postgres or embedded.</param>
 /// <param name="Seed">Makes all choices.</param>
 /// <param name="Duration">How long clients and nemesis are at it; healing and checking come on top.</param>
 /// <param name="Gateways">How many processes; the embedded store serves one only.</param>

@@ -20,8 +20,9 @@ internal abstract class ChaosStore : IAsyncDisposable
     {
         "redis" => new RedisChaosStore(),
         "cluster" => new ClusterChaosStore(),
+        "postgres" => new PostgresChaosStore(),
         "embedded" => new EmbeddedChaosStore(),
-        _ => throw new ArgumentException($"no such store: {name}; redis, cluster or embedded"),
+        _ => throw new ArgumentException($"no such store: {name}; redis, cluster, postgres or embedded"),
     };
 
     public virtual Task StartAsync() => Task.CompletedTask;

@@ -26,7 +26,12 @@ public sealed class ChaosTests(ITestOutputHelper output)
 
     [RedisTheory(ownServer: true)]
     [MemberData(nameof(Runs))]
-    public async Task RandomFaults_NeverExecuteARequestTwice_NorAnswerItWrongly(string store, ulong? seed, int seconds)
+    public Task RandomFaults_NeverExecuteARequestTwice_NorAnswerItWrongly(string store, ulong? seed, int seconds) => RunAsync(store, seed, seconds);
+
+    [PostgresFact(ownServer: true)]
+    public Task OverPostgres_RandomFaults_NeverExecuteARequestTwice_NorAnswerItWrongly() => RunAsync("postgres", 25, 12);
+
+    private async Task RunAsync(string store, ulong? seed, int seconds)
     {
         var settings = ChaosSettings.FromEnvironment(store, seed, seconds);
         await using var log = new ChaosLog(settings.LogFile, output);

@@ -4,10 +4,9 @@ using Xunit;
 namespace Gateway.Tests.EndToEnd;
 
 /// <summary>The promise under load: 10,000 requests for 50 operations are 50 arrivals.</summary>
-[Collection(LoadCollection.Name)]
-public sealed class DuplicateStormTests(RedisGateways gateways) : IClassFixture<RedisGateways>
+public abstract class DuplicateStormTests(SharedGateways gateways)
 {
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task DuplicatesOverThreeGateways_ReachTheBackendOncePerKey()
     {
         string[] urls = [.. gateways.Gateways.Select(gateway => gateway.Url)];
@@ -17,7 +16,19 @@ public sealed class DuplicateStormTests(RedisGateways gateways) : IClassFixture<
 
         await storm.AssertAllReplayAsync(urls);
     }
+}
 
+[OnRedis]
+[Collection(LoadCollection.Name)]
+public sealed class RedisDuplicateStormTests(RedisGateways gateways) : DuplicateStormTests(gateways), IClassFixture<RedisGateways>;
+
+[OnPostgres]
+[Collection(LoadCollection.Name)]
+public sealed class PostgresDuplicateStormTests(PatientPostgresGateways gateways) : DuplicateStormTests(gateways), IClassFixture<PatientPostgresGateways>;
+
+[Collection(LoadCollection.Name)]
+public sealed class EmbeddedDuplicateStormTests
+{
     [Fact]
     public async Task DuplicatesOverTheEmbeddedStore_ReachTheBackendOncePerKey_AndReplayAfterTheGatewayWasKilled()
     {

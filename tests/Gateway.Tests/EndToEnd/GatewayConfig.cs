@@ -14,6 +14,9 @@ internal static class GatewayConfig
     /// <summary>The section <c>Store</c> for a Redis at <c>host:port</c>.</summary>
     public static object Redis(string endpoint) => new { Kind = "Redis", Redis = new { Configuration = endpoint } };
 
+    /// <summary>The section <c>Store</c> for a database of a PostgreSQL server.</summary>
+    public static object Postgres(string connectionString) => new { Kind = "Postgres", Postgres = new { ConnectionString = connectionString } };
+
     /// <param name="store">The section <c>Store</c>.</param>
     /// <param name="policies">The section <c>Idempotency:Policies</c>, any object that serialises to it.</param>
     public static string Write(object store, object policies, params IReadOnlyList<GatewayRoute> routes) => JsonSerializer.Serialize(

@@ -4,7 +4,7 @@ using Xunit;
 namespace Gateway.Tests.EndToEnd;
 
 /// <summary>A lease lasts as long as its owner works, and when it ends nothing is sent again.</summary>
-public sealed class LeaseTests(RedisGateways gateways) : IClassFixture<RedisGateways>
+public abstract class LeaseTests(SharedGateways gateways)
 {
     /// <summary>Between two looks at a key whose lease is running.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
@@ -12,7 +12,7 @@ public sealed class LeaseTests(RedisGateways gateways) : IClassFixture<RedisGate
     private readonly string _path = EmbeddedGateway.NewPath("/brief");
     private readonly string _key = EmbeddedGateway.NewKey();
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task ABackendSlowerThanTheLease_StaysInProgress_BecauseTheLeaseIsRenewed()
     {
         using var held = gateways.Backend.Hold();
@@ -20,7 +20,7 @@ public sealed class LeaseTests(RedisGateways gateways) : IClassFixture<RedisGate
         await gateways.Backend.Ledger.WaitForAsync(arrival => arrival.Key == _key);
 
         var started = TimeProvider.System.GetTimestamp();
-        while (TimeProvider.System.GetElapsedTime(started) < 2.5 * RedisGateways.BriefLease)
+        while (TimeProvider.System.GetElapsedTime(started) < 2.5 * SharedGateways.BriefLease)
         {
             foreach (var gateway in gateways.Gateways)
             {
@@ -43,7 +43,7 @@ public sealed class LeaseTests(RedisGateways gateways) : IClassFixture<RedisGate
         Assert.Single(gateways.Backend.ArrivalsFor(_key));
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task AGatewayKilledWhileTheBackendWorks_LeavesTheKeyInProgress_AndThenUncertain()
     {
         await using var owner = await gateways.StartGatewayAsync();
@@ -65,7 +65,7 @@ public sealed class LeaseTests(RedisGateways gateways) : IClassFixture<RedisGate
         Assert.Single(gateways.Backend.ArrivalsFor(_key));
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task AGatewayThatSleptThroughItsLease_StillRecordsTheAnswer_WhenItWakes()
     {
         await using var owner = await gateways.StartGatewayAsync();
@@ -93,7 +93,7 @@ public sealed class LeaseTests(RedisGateways gateways) : IClassFixture<RedisGate
         while (duplicate.ProblemType != "outcome-uncertain")
         {
             Expect.InProgress(duplicate);
-            Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.Zero, 2 * RedisGateways.BriefLease);
+            Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.Zero, 2 * SharedGateways.BriefLease);
             await Task.Delay(Pause);
             duplicate = await gateways.PostAsync(gateways.Gateways[1], _path, _key);
         }
@@ -101,3 +101,9 @@ public sealed class LeaseTests(RedisGateways gateways) : IClassFixture<RedisGate
         Expect.Uncertain(duplicate);
     }
 }
+
+[OnRedis]
+public sealed class RedisLeaseTests(RedisGateways gateways) : LeaseTests(gateways), IClassFixture<RedisGateways>;
+
+[OnPostgres]
+public sealed class PostgresLeaseTests(PostgresGateways gateways) : LeaseTests(gateways), IClassFixture<PostgresGateways>;

@@ -44,12 +44,12 @@ public abstract class StoreFaults : IAsyncLifetime
         await (_backend?.DisposeAsync() ?? default);
     }
 
-    /// <param name="store">The configuration string of Redis.</param>
+    /// <param name="store">The section <c>Store</c>.</param>
     /// <param name="environment">More of the process's environment.</param>
-    private protected Task<GatewayProcess> StartGatewayAsync(string store, IReadOnlyDictionary<string, string>? environment = null) =>
+    private protected Task<GatewayProcess> StartGatewayAsync(object store, IReadOnlyDictionary<string, string>? environment = null) =>
         GatewayProcess.StartAsync(
             GatewayConfig.Write(
-                GatewayConfig.Redis(store),
+                store,
                 new { bypass = new { StoreDown = "Bypass" }, brief = new { Lease = BriefLease.ToString("c") } },
                 new GatewayRoute("/{**rest}", Backend.Url),
                 new GatewayRoute("/bypass/{**rest}", Backend.Url, "bypass"),
@@ -61,7 +61,7 @@ public abstract class StoreFaults : IAsyncLifetime
             });
 
     /// <summary>As <see cref="StartGatewayAsync"/>; returns when it has found its store.</summary>
-    private protected async Task<GatewayProcess> StartConnectedGatewayAsync(string store, IReadOnlyDictionary<string, string>? environment = null)
+    private protected async Task<GatewayProcess> StartConnectedGatewayAsync(object store, IReadOnlyDictionary<string, string>? environment = null)
     {
         var gateway = await StartGatewayAsync(store, environment);
         await AssertRecoversAsync(gateway, EmbeddedGateway.NewKey());

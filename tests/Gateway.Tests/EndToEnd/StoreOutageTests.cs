@@ -8,91 +8,93 @@ namespace Gateway.Tests.EndToEnd;
 /// The store goes away and comes back, in every way that a network and a process can. Keyed requests are refused in time and nothing is
 /// forwarded; un-keyed ones do not notice; and the gateway recovers by itself.
 /// </summary>
-public sealed class StoreOutageTests : StoreFaults
+public abstract class StoreOutageTests(FaultyStore store) : StoreFaults
 {
-    private RedisServer? _redis;
     private TcpProxy? _link;
 
-    private RedisServer Redis => _redis!;
+    private protected FaultyStore Store => store;
 
-    private TcpProxy Link => _link!;
+    private protected TcpProxy Link => _link!;
+
+    /// <summary>What it logs when the link says nothing.</summary>
+    private protected abstract string NoticesSilence { get; }
+
+    /// <summary>By way of <see cref="Link"/>.</summary>
+    private protected object Linked => store.Section(Link.Endpoint);
 
     public override async Task InitializeAsync()
     {
-        if (RedisInstallation.IsUsable(ownServer: true))
-        {
-            await base.InitializeAsync();
-            _redis = await RedisServer.StartOwnAsync();
-            _link = TcpProxy.Start(_redis.Configuration);
-        }
+        await base.InitializeAsync();
+        await store.StartAsync();
+        _link = TcpProxy.Start(store.Endpoint);
     }
 
     public override async Task DisposeAsync()
     {
         await (_link?.DisposeAsync() ?? default);
-        await (_redis?.DisposeAsync() ?? default);
+        await store.DisposeAsync();
         await base.DisposeAsync();
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task AStoreThatIsDownAtTheStart_IsWaitedFor()
     {
-        await Redis.StopAsync();
-        await using var gateway = await StartGatewayAsync(Link.Endpoint);
+        await store.StopAsync();
+        await using var gateway = await StartGatewayAsync(Linked);
 
         await AssertRefusedInTimeAsync(gateway, Key);
         await AssertUnkeyedWorksAsync(gateway);
-        await Redis.StartAsync();
+        await store.StartAsync();
 
         await AssertRecoversAsync(gateway, Key);
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task AStoreThatIsKilled_IsFoundAgain()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
-        await Redis.StopAsync();
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
+        await store.StopAsync();
 
         await AssertRefusedInTimeAsync(gateway, Key);
         await AssertRefusedInTimeAsync(gateway, Key);
         await AssertUnkeyedWorksAsync(gateway);
-        await Redis.StartAsync();
+        await store.StartAsync();
 
         await AssertRecoversAsync(gateway, Key);
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task AStoreThatHangs_IsFoundAgain()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
-        await Redis.PauseAsync();
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
+        await store.PauseAsync();
 
         await AssertRefusedInTimeAsync(gateway, Key);
         await AssertUnkeyedWorksAsync(gateway);
-        await Redis.ResumeAsync();
+        await store.ResumeAsync();
 
         await AssertRecoversAsync(gateway, Key);
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task ALinkThatGoesSilent_IsReplaced()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
         Link.BlackHole();
 
         await AssertRefusedInTimeAsync(gateway, Key);
         await AssertUnkeyedWorksAsync(gateway);
-        await gateway.Output.WaitForAsync(line => line.Contains("it is replaced", StringComparison.Ordinal));
+        await gateway.Output.WaitForAsync(line => line.Contains(NoticesSilence, StringComparison.Ordinal));
         await AssertRefusedInTimeAsync(gateway, Key);
         Link.Heal();
 
         await AssertRecoversAsync(gateway, Key);
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task AClaimWhoseReplyWasLost_DoesNotBlockItsKey()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
         Link.BlackHole(TcpDirections.ToClient);
 
         await AssertRefusedInTimeAsync(gateway, Key);
@@ -102,14 +104,88 @@ public sealed class StoreOutageTests : StoreFaults
         await AssertRecoversAsync(gateway, Key);
     }
 
+    [StoreFact]
+    public async Task AClaimThatArrivesLate_HasNoEffect()
+    {
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
+        var recordsBefore = await store.CountRecordsAsync();
+        Link.BlackHole(TcpDirections.ToServer);
+
+        await AssertRefusedInTimeAsync(gateway, Key);
+        await AssertRefusedInTimeAsync(gateway, EmbeddedGateway.NewKey());
+        Link.Heal();
+        await AssertRecoversAsync(gateway, EmbeddedGateway.NewKey());
+
+        // Only the request of the recovery is on record.
+        Assert.Equal(recordsBefore + 1, await store.CountRecordsAsync());
+        Assert.Empty(Backend.ArrivalsFor(Key));
+        var retry = await PostAsync(gateway, Key);
+        Assert.Equal((201, false), (retry.Status, retry.IsReplay));
+    }
+
+    [StoreFact]
+    public async Task AStoreThatFailsWhileTheBackendWorks_DoesNotHideTheAnswer_AndGetsItLater()
+    {
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
+        using var held = Backend.Hold();
+        var running = PostAsync(gateway, Key);
+        await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
+        await store.PauseAsync();
+
+        held.Release();
+        var first = await running;
+        await store.ResumeAsync();
+        var retry = first;
+        await Eventually.TrueAsync(async () => (retry = await PostAsync(gateway, Key)).IsReplay, "recorded late");
+
+        Assert.Single(Backend.ArrivalsFor(Key));
+        Assert.Equal((201, "not-recorded"), (first.Status, first.Header("Idempotency-Status")));
+        Assert.Equal((first.Status, first.Text), (retry.Status, retry.Text));
+        Assert.Null(retry.Header("Idempotency-Status"));
+    }
+
+    [StoreFact]
+    public async Task WithBypass_RequestsAreForwardedWhileTheStoreIsDown_AndSaySo()
+    {
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
+        await store.StopAsync();
+
+        var first = await PostAsync(gateway, Key, "/bypass");
+        var second = await PostAsync(gateway, Key, "/bypass");
+
+        Assert.Equal(2, Backend.ArrivalsFor(Key).Count);
+        Assert.All(
+            [first, second],
+            answer => Assert.Equal((201, "bypassed", false), (answer.Status, answer.Header("Idempotency-Status"), answer.IsReplay)));
+    }
+
+    [StoreFact]
+    public async Task WithBypass_RequestsAreProtectedWhileTheStoreIsUp()
+    {
+        await using var gateway = await StartConnectedGatewayAsync(Linked);
+
+        var first = await PostAsync(gateway, Key, "/bypass");
+        var retry = await PostAsync(gateway, Key, "/bypass");
+
+        Assert.Single(Backend.ArrivalsFor(Key));
+        Assert.Null(first.Header("Idempotency-Status"));
+        Expect.Replay(first, retry);
+    }
+}
+
+[OnRedis]
+public sealed class RedisOutageTests() : StoreOutageTests(new FaultyRedis())
+{
+    private protected override string NoticesSilence => "it is replaced";
+
     /// <param name="hasReleased">Whether the server has seen a release before, and so knows its script.</param>
     [RedisTheory(ownServer: true)]
     [InlineData(true)]
     [InlineData(false)]
     public async Task AClaimWhoseReplyWasLost_DoesNotBlockItsKeyElsewhere_AndRaisesNoAlarm(bool hasReleased)
     {
-        await using var cutOff = await StartConnectedGatewayAsync(Link.Endpoint);
-        await using var healthy = await StartConnectedGatewayAsync(Redis.Configuration);
+        await using var cutOff = await StartConnectedGatewayAsync(Linked);
+        await using var healthy = await StartConnectedGatewayAsync(Store.Section(Store.Endpoint));
         if (hasReleased)
         {
             Backend.Handler = context => Task.FromResult(context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable);
@@ -130,53 +206,13 @@ public sealed class StoreOutageTests : StoreFaults
     }
 
     [RedisFact(ownServer: true)]
-    public async Task AClaimThatArrivesLate_HasNoEffect()
-    {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
-        var recordsBefore = await Redis.CommandAsync("DBSIZE");
-        Link.BlackHole(TcpDirections.ToServer);
-
-        await AssertRefusedInTimeAsync(gateway, Key);
-        await AssertRefusedInTimeAsync(gateway, EmbeddedGateway.NewKey());
-        Link.Heal();
-        await AssertRecoversAsync(gateway, EmbeddedGateway.NewKey());
-
-        // Only the request of the recovery is on record.
-        Assert.Equal(int.Parse(recordsBefore, provider: null) + 1, int.Parse(await Redis.CommandAsync("DBSIZE"), provider: null));
-        Assert.Empty(Backend.ArrivalsFor(Key));
-        var retry = await PostAsync(gateway, Key);
-        Assert.Equal((201, false), (retry.Status, retry.IsReplay));
-    }
-
-    [RedisFact(ownServer: true)]
-    public async Task AStoreThatFailsWhileTheBackendWorks_DoesNotHideTheAnswer_AndGetsItLater()
-    {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
-        using var held = Backend.Hold();
-        var running = PostAsync(gateway, Key);
-        await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
-        await Redis.PauseAsync();
-
-        held.Release();
-        var first = await running;
-        await Redis.ResumeAsync();
-        var retry = first;
-        await Eventually.TrueAsync(async () => (retry = await PostAsync(gateway, Key)).IsReplay, "recorded late");
-
-        Assert.Single(Backend.ArrivalsFor(Key));
-        Assert.Equal((201, "not-recorded"), (first.Status, first.Header("Idempotency-Status")));
-        Assert.Equal((first.Status, first.Text), (retry.Status, retry.Text));
-        Assert.Null(retry.Header("Idempotency-Status"));
-    }
-
-    [RedisFact(ownServer: true)]
     public async Task AStoreThatLostEverything_DoesNotDivideTheGateways()
     {
-        await using var older = await StartConnectedGatewayAsync(Link.Endpoint);
+        await using var older = await StartConnectedGatewayAsync(Linked);
         await older.PauseAsync();
-        await Redis.StopAsync();
-        await Redis.StartAsync();
-        await using var younger = await StartConnectedGatewayAsync(Link.Endpoint);
+        await Store.StopAsync();
+        await Store.StartAsync();
+        await using var younger = await StartConnectedGatewayAsync(Linked);
         await older.ResumeAsync();
         await AssertRecoversAsync(older, EmbeddedGateway.NewKey());
 
@@ -186,32 +222,28 @@ public sealed class StoreOutageTests : StoreFaults
         Assert.Single(Backend.ArrivalsFor(Key));
         Expect.Replay(first, retry);
     }
+}
 
-    [RedisFact(ownServer: true)]
-    public async Task WithBypass_RequestsAreForwardedWhileTheStoreIsDown_AndSaySo()
+[OnPostgres]
+public sealed class PostgresOutageTests() : StoreOutageTests(new FaultyPostgres())
+{
+    private protected override string NoticesSilence => "gave no answer";
+
+    /// <summary>To give it back, its owner needs a new connection, and for that replies.</summary>
+    [PostgresFact(ownServer: true)]
+    public async Task AClaimWhoseReplyWasLost_BlocksItsKeyElsewhere_UntilTheLinkHeals_AndRaisesNoAlarm()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
-        await Redis.StopAsync();
+        await using var cutOff = await StartConnectedGatewayAsync(Linked);
+        await using var healthy = await StartConnectedGatewayAsync(Store.Section(Store.Endpoint));
+        Link.BlackHole(TcpDirections.ToClient);
 
-        var first = await PostAsync(gateway, Key, "/bypass");
-        var second = await PostAsync(gateway, Key, "/bypass");
+        await AssertRefusedInTimeAsync(cutOff, Key);
+        Expect.InProgress(await PostAsync(healthy, Key));
+        Link.Cut();
+        Link.Heal();
+        await cutOff.Output.WaitForAsync(line => line.Contains("recorded late", StringComparison.Ordinal));
 
-        Assert.Equal(2, Backend.ArrivalsFor(Key).Count);
-        Assert.All(
-            [first, second],
-            answer => Assert.Equal((201, "bypassed", false), (answer.Status, answer.Header("Idempotency-Status"), answer.IsReplay)));
-    }
-
-    [RedisFact(ownServer: true)]
-    public async Task WithBypass_RequestsAreProtectedWhileTheStoreIsUp()
-    {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
-
-        var first = await PostAsync(gateway, Key, "/bypass");
-        var retry = await PostAsync(gateway, Key, "/bypass");
-
-        Assert.Single(Backend.ArrivalsFor(Key));
-        Assert.Null(first.Header("Idempotency-Status"));
-        Expect.Replay(first, retry);
+        await AssertRecoversAsync(healthy, Key);
+        AssertNotLogged("may have run twice", cutOff);
     }
 }

@@ -8,11 +8,10 @@ using Xunit.Abstractions;
 namespace Gateway.Tests.Faults;
 
 /// <summary>
-/// The link to Redis goes silent under load, and heals. For BLACKHOLE_SECONDS, 6 unless the environment says otherwise; it runs alone,
+/// The link to the store goes silent under load, and heals. For BLACKHOLE_SECONDS, 6 unless the environment says otherwise; it runs alone,
 /// because it compares latencies.
 /// </summary>
-[Collection(LoadCollection.Name)]
-public sealed class BlackHoleTests(ITestOutputHelper output) : StoreFaults
+public abstract class BlackHoleTests(FaultyStore store, ITestOutputHelper output) : StoreFaults
 {
     private const int UnkeyedClients = 4;
     private static readonly TimeSpan Before = TimeSpan.FromSeconds(2);
@@ -28,15 +27,21 @@ public sealed class BlackHoleTests(ITestOutputHelper output) : StoreFaults
 
     private readonly record struct Exchange(string Key, Answer Answer, TimeSpan Took);
 
+    public override async Task DisposeAsync()
+    {
+        await store.DisposeAsync();
+        await base.DisposeAsync();
+    }
+
     /// <param name="directions">What gets lost: everything, or only the replies, so that claims take effect and nobody knows.</param>
-    [RedisTheory(ownServer: true)]
+    [StoreTheory]
     [InlineData(TcpDirections.Both)]
     [InlineData(TcpDirections.ToClient)]
     public async Task ASilentStore_RefusesKeyedRequestsInTime_SlowsNobodyElseDown_AndLeavesNoKeyBlocked(TcpDirections directions)
     {
-        await using var redis = await RedisServer.StartOwnAsync();
-        await using var link = TcpProxy.Start(redis.Configuration);
-        await using var gateway = await StartConnectedGatewayAsync(link.Endpoint);
+        await store.StartAsync();
+        await using var link = TcpProxy.Start(store.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(store.Section(link.Endpoint));
         var before = await DriveAsync(gateway, Before);
 
         link.BlackHole(directions);
@@ -107,3 +112,11 @@ public sealed class BlackHoleTests(ITestOutputHelper output) : StoreFaults
         CultureInfo.InvariantCulture,
         $"{what}: {exchanges.Count} requests, p50 {Percentile(exchanges, 50).TotalMilliseconds:0.0} ms, p99 {Percentile(exchanges, 99).TotalMilliseconds:0.0} ms, max {Percentile(exchanges, 100).TotalMilliseconds:0.0} ms"));
 }
+
+[OnRedis]
+[Collection(LoadCollection.Name)]
+public sealed class RedisBlackHoleTests(ITestOutputHelper output) : BlackHoleTests(new FaultyRedis(), output);
+
+[OnPostgres]
+[Collection(LoadCollection.Name)]
+public sealed class PostgresBlackHoleTests(ITestOutputHelper output) : BlackHoleTests(new FaultyPostgres(), output);

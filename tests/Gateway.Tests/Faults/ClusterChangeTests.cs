@@ -16,7 +16,7 @@ public sealed class ClusterChangeTests : StoreFaults
     {
         await using var cluster = new RedisCluster();
         await cluster.StartAsync();
-        await using var gateway = await StartConnectedGatewayAsync(cluster.Configuration);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(cluster.Configuration));
         var before = await RecordsAsync(cluster);
         var first = await PostAsync(gateway, Key);
         var (source, record) = Assert.Single((await RecordsAsync(cluster)).Except(before));
@@ -43,7 +43,7 @@ public sealed class ClusterChangeTests : StoreFaults
     {
         await using var cluster = new RedisCluster();
         await cluster.StartAsync();
-        await using var gateway = await StartConnectedGatewayAsync(cluster.Configuration);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(cluster.Configuration));
         var keys = NewKeys();
         var before = await PostAllAsync(gateway, keys);
 
@@ -72,7 +72,7 @@ public sealed class ClusterChangeTests : StoreFaults
     {
         await using var cluster = RedisCluster.WithReplicas();
         await cluster.StartAsync();
-        await using var gateway = await StartConnectedGatewayAsync(cluster.Configuration);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(cluster.Configuration));
         var answers = await PostAllAsync(gateway, NewKeys());
 
         await cluster.Nodes[0].StopAsync();
@@ -93,7 +93,7 @@ public sealed class ClusterChangeTests : StoreFaults
     {
         await using var cluster = new RedisCluster();
         await cluster.StartAsync();
-        await using var gateway = await StartConnectedGatewayAsync(cluster.Configuration);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(cluster.Configuration));
         var answers = await PostAllAsync(gateway, NewKeys());
 
         await cluster.Nodes[0].StopAsync();

@@ -61,6 +61,9 @@ internal sealed class CrashScenario(object store, HttpMethod? method = null, str
     public Task<Answer> SendAsync(string url) => KeyedRequests.SendAsync(
         _client, method ?? HttpMethod.Post, url + "/orders", _key, Encoding.UTF8.GetBytes(body), [KeyValuePair.Create("Host", "api.example")]);
 
+    /// <summary>Another key, so that a gateway has found its store when it is looked at within a lease.</summary>
+    public Task WarmUpAsync(string url) => KeyedRequests.PostAsync(_client, url + "/orders", EmbeddedGateway.NewKey());
+
     /// <summary>Retries until the answer is another than "in progress", which it must be soon after the lease.</summary>
     public async Task<Answer> RetryAsync(string url)
     {

@@ -30,48 +30,6 @@ public sealed class DefectTests : IAsyncLifetime
         _directory.Delete(recursive: true);
     }
 
-    [RedisTheory(ownServer: true)]
-    [InlineData(null)]
-    [InlineData("no-token-comparison")]
-    public async Task OnlyTheOwnerWrites(string? defect)
-    {
-        await using var redis = await RedisServer.StartOwnAsync();
-        await using var owner = await HookedGateway.StartAsync(ConfigOf(GatewayConfig.Redis(redis.Configuration), Backend.Url), defect: defect);
-        using var held = Backend.Hold();
-        var running = PostAsync(owner.Url);
-        await Backend.WaitForArrivalsAsync(1);
-
-        // The store loses the record, and another owner claims the key.
-        await redis.CommandAsync("EVAL", "for _, key in ipairs(redis.call('KEYS', '*')) do if redis.call('TYPE', key).ok == 'hash' then redis.call('HSET', key, 't', '0123456789abcdef') end end", "0");
-        held.Release();
-        var first = await running;
-        var duplicate = await PostAsync(owner.Url);
-
-        Assert.Single(Backend.Ledger);
-        var (isHarmless, saysSo) = (duplicate.ProblemType == "in-progress", first.Header("Idempotency-Status") == "not-recorded");
-        Assert.Equal((defect is null, defect is null), (isHarmless, saysSo));
-    }
-
-    [RedisTheory(ownServer: true)]
-    [InlineData(null)]
-    [InlineData("lease-expiry-is-permission")]
-    public async Task TheEndOfALeaseIsNoPermission(string? defect)
-    {
-        await using var redis = await RedisServer.StartOwnAsync();
-        var config = ConfigOf(GatewayConfig.Redis(redis.Configuration), Backend.Url);
-        await using var other = await HookedGateway.StartAsync(config, defect: defect);
-        await using (var owner = await HookedGateway.StartAsync(config, crashAt: "P5"))
-        {
-            await Assert.ThrowsAsync<HttpRequestException>(() => PostAsync(owner.Url));
-        }
-
-        var retry = await PostAsync(other.Url);
-        await Eventually.TrueAsync(async () => (retry = await PostAsync(other.Url)).ProblemType != "in-progress", "the lease is over");
-
-        Assert.Equal(defect is null ? 1 : 2, Backend.Ledger.Count);
-        Assert.Equal(defect is null, retry.ProblemType == "outcome-uncertain");
-    }
-
     // A reused connection that closes without an answer, and a request without content: what .NET's client repeats by itself.
     [Theory]
     [InlineData(null)]
@@ -87,26 +45,6 @@ public sealed class DefectTests : IAsyncLifetime
         var arrivals = raw.Requests.Count(request => request.Header("Idempotency-Key") == _key);
         Assert.Equal(502, first.Status);
         Assert.Equal(defect is null, arrivals == 1);
-    }
-
-    [RedisTheory(ownServer: true)]
-    [InlineData(null)]
-    [InlineData("answer-before-settle")]
-    public async Task AnAnswerThatTheStoreDoesNotHave_SaysSo(string? defect)
-    {
-        await using var redis = await RedisServer.StartOwnAsync();
-        await using var gateway = await HookedGateway.StartAsync(ConfigOf(GatewayConfig.Redis(redis.Configuration), Backend.Url), defect: defect);
-        using var held = Backend.Hold();
-        var running = PostAsync(gateway.Url);
-        await Backend.WaitForArrivalsAsync(1);
-
-        await redis.PauseAsync();
-        held.Release();
-        var first = await running;
-
-        Assert.Single(Backend.Ledger);
-        Assert.Equal(201, first.Status);
-        Assert.Equal(defect is null ? "not-recorded" : null, first.Header("Idempotency-Status"));
     }
 
     [Theory]

@@ -4,17 +4,23 @@ using Xunit;
 
 namespace Gateway.Tests.Faults;
 
-/// <summary>Redis answers, and late.</summary>
-public sealed class SlowStoreTests : StoreFaults
+/// <summary>The store answers, and late.</summary>
+public abstract class SlowStoreTests(FaultyStore store) : StoreFaults
 {
     private const int AtATime = 50;
 
-    [RedisFact(ownServer: true)]
+    public override async Task DisposeAsync()
+    {
+        await store.DisposeAsync();
+        await base.DisposeAsync();
+    }
+
+    [StoreFact]
     public async Task AStoreThatIsSlowerThanItsTimeout_IsAStoreThatIsDown_AndNothingPilesUp()
     {
-        await using var redis = await RedisServer.StartOwnAsync();
-        await using var link = TcpProxy.Start(redis.Configuration);
-        await using var gateway = await StartConnectedGatewayAsync(link.Endpoint);
+        await store.StartAsync();
+        await using var link = TcpProxy.Start(store.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(store.Section(link.Endpoint));
         var first = await PostAsync(gateway, Key);
         var keys = Enumerable.Range(0, 3 * AtATime).Select(_ => EmbeddedGateway.NewKey()).ToList();
 
@@ -31,12 +37,12 @@ public sealed class SlowStoreTests : StoreFaults
         await Task.WhenAll(keys.Select(key => AssertRecoversAsync(gateway, key)));
     }
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task AStoreThatIsSlow_ButFasterThanItsTimeout_IsWaitedFor()
     {
-        await using var redis = await RedisServer.StartOwnAsync();
-        await using var link = TcpProxy.Start(redis.Configuration);
-        await using var gateway = await StartConnectedGatewayAsync(link.Endpoint);
+        await store.StartAsync();
+        await using var link = TcpProxy.Start(store.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(store.Section(link.Endpoint));
 
         link.Delay = TimeSpan.FromMilliseconds(50);
         var first = await PostAsync(gateway, Key);
@@ -47,3 +53,9 @@ public sealed class SlowStoreTests : StoreFaults
         Expect.Replay(first, retry);
     }
 }
+
+[OnRedis]
+public sealed class RedisSlowTests() : SlowStoreTests(new FaultyRedis());
+
+[OnPostgres]
+public sealed class PostgresSlowTests() : SlowStoreTests(new FaultyPostgres());

@@ -8,7 +8,7 @@ namespace Gateway.Tests.Faults;
 /// The owner of a claim does not get a thread for a while: its renewals are late. Another gateway on the same store looks on. Nothing is
 /// sent again, and the answer is recorded when the threads are back.
 /// </summary>
-public sealed class StallTests : IAsyncLifetime
+public abstract class StallTests(FaultyStore store) : IAsyncLifetime
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
@@ -24,16 +24,17 @@ public sealed class StallTests : IAsyncLifetime
     {
         _client.Dispose();
         await Backend.DisposeAsync();
+        await store.DisposeAsync();
     }
 
-    [RedisTheory(ownServer: true)]
+    [StoreTheory]
     [InlineData(9, 4, "in-progress")] // renewed every 3 s
     [InlineData(2, 5, "outcome-uncertain")]
     public async Task AStalledOwner_LosesItsLeaseAtItsEndAndNotBefore_AndRecordsTheAnswerAfterwards(int lease, int stall, string stateAfterIt)
     {
-        await using var redis = await RedisServer.StartOwnAsync();
+        await store.StartAsync();
         var config = GatewayConfig.Write(
-            GatewayConfig.Redis(redis.Configuration),
+            store.Section(store.Endpoint),
             new { brief = new { Lease = TimeSpan.FromSeconds(lease).ToString("c") } },
             new GatewayRoute("/{**rest}", Backend.Url, "brief"));
         await using var owner = await HookedGateway.StartAsync(config, stall: TimeSpan.FromSeconds(stall));
@@ -66,3 +67,9 @@ public sealed class StallTests : IAsyncLifetime
     private Task<Answer> PostAsync(string url) =>
         KeyedRequests.PostAsync(_client, url + "/orders", _key, headers: [KeyValuePair.Create("Host", "api.example")]);
 }
+
+[OnRedis]
+public sealed class RedisStallTests() : StallTests(new FaultyRedis());
+
+[OnPostgres]
+public sealed class PostgresStallTests() : StallTests(new FaultyPostgres());

@@ -19,8 +19,8 @@ public sealed class StoreClockTests : StoreFaults
     {
         using var clock = new FakeClock();
         await using var redis = await RedisServer.StartOwnAsync(clock);
-        await using var owner = await StartConnectedGatewayAsync(redis.Configuration);
-        await using var neighbour = await StartConnectedGatewayAsync(redis.Configuration);
+        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
+        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
         var recordedKey = EmbeddedGateway.NewKey();
         var recorded = await PostAsync(owner, recordedKey);
         using var held = Backend.Hold();
@@ -39,7 +39,7 @@ public sealed class StoreClockTests : StoreFaults
         Assert.Equal((201, null), (first.Status, first.Header("Idempotency-Status")));
         await AssertReplayedAsync(recorded, neighbour, recordedKey);
         await AssertRecoversAsync(neighbour, EmbeddedGateway.NewKey());
-        await using var newcomer = await StartConnectedGatewayAsync(redis.Configuration);
+        await using var newcomer = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
         await AssertReplayedAsync(first, newcomer, Key);
         AssertNotLogged(Alarm, owner, neighbour);
     }
@@ -51,8 +51,8 @@ public sealed class StoreClockTests : StoreFaults
     {
         using var clock = new FakeClock();
         await using var redis = await RedisServer.StartOwnAsync();
-        await using var owner = await StartConnectedGatewayAsync(redis.Configuration, clock.Environment);
-        await using var neighbour = await StartConnectedGatewayAsync(redis.Configuration);
+        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration), clock.Environment);
+        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
         using var held = Backend.Hold();
         var running = PostAsync(owner, Key, Brief);
         await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);

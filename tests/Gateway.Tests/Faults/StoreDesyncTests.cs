@@ -34,7 +34,7 @@ public sealed class StoreDesyncTests : StoreFaults
     [RedisFact(ownServer: true)]
     public async Task SwappedAnswers_AreGivenToNobody()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(Link.Endpoint));
         var otherKey = EmbeddedGateway.NewKey();
         var (first, other) = (await PostAsync(gateway, Key), await PostAsync(gateway, otherKey));
 
@@ -50,7 +50,7 @@ public sealed class StoreDesyncTests : StoreFaults
     [RedisFact(ownServer: true)]
     public async Task SwappedClaims_AreForwardedByNobody_AndBlockNoKey()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(Link.Endpoint));
         var otherKey = EmbeddedGateway.NewKey();
 
         Link.Deliver = SwapTwo("claimed");
@@ -65,7 +65,7 @@ public sealed class StoreDesyncTests : StoreFaults
     [RedisFact(ownServer: true)]
     public async Task AnAnswerThatComesAgain_IsNotTakenForTheNextKeys()
     {
-        await using var gateway = await StartConnectedGatewayAsync(Link.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(Link.Endpoint));
         var otherKey = EmbeddedGateway.NewKey();
         var (first, other) = (await PostAsync(gateway, Key), await PostAsync(gateway, otherKey));
 

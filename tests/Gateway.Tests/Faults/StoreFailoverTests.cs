@@ -48,8 +48,8 @@ public sealed class StoreFailoverTests : StoreFaults
     [RedisFact(ownServer: true)]
     public async Task AClaimThatWasNotReplicated_IsPutBackByItsOwner_BeforeAnybodyClaims()
     {
-        await using var owner = await StartConnectedGatewayAsync(Address.Endpoint);
-        await using var neighbour = await StartConnectedGatewayAsync(Address.Endpoint);
+        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint));
+        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint));
         Replication.BlackHole();
         using var held = Backend.Hold();
         var running = PostAsync(owner, Key);
@@ -72,8 +72,8 @@ public sealed class StoreFailoverTests : StoreFaults
     [RedisFact(ownServer: true)]
     public async Task AnAnswerThatWasNotReplicated_IsPutBack_AndReplayed()
     {
-        await using var owner = await StartConnectedGatewayAsync(Address.Endpoint);
-        await using var neighbour = await StartConnectedGatewayAsync(Address.Endpoint);
+        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint));
+        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint));
         Replication.BlackHole();
         var first = await PostAsync(owner, Key);
 
@@ -88,8 +88,8 @@ public sealed class StoreFailoverTests : StoreFaults
     [RedisFact(ownServer: true)]
     public async Task AClaimThatIsLostTogetherWithItsOwner_IsTheDocumentedLoss_AndTheLogSaysThatItMayBe()
     {
-        await using var owner = await StartConnectedGatewayAsync(Address.Endpoint);
-        await using var neighbour = await StartConnectedGatewayAsync(Address.Endpoint);
+        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint));
+        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint));
         Replication.BlackHole();
         using var held = Backend.Hold();
         var running = PostAsync(owner, Key);
@@ -111,7 +111,7 @@ public sealed class StoreFailoverTests : StoreFaults
     public async Task AMasterThatIsCutOffFromItsReplica_RefusesToWrite_AndLosesNothing()
     {
         await Master.CommandAsync("CONFIG", "SET", "min-replicas-max-lag", "2", "min-replicas-to-write", "1");
-        await using var gateway = await StartConnectedGatewayAsync(Address.Endpoint);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint));
         Replication.BlackHole();
         var executed = new Dictionary<string, Answer>();
         await Eventually.TrueAsync(() => IsRefusedAsync(gateway, executed), "the old master refuses");
@@ -134,7 +134,7 @@ public sealed class StoreFailoverTests : StoreFaults
     [RedisFact(ownServer: true)]
     public async Task AMasterThatWasDemoted_ExecutesNothing_AndTheNewOneIsFound()
     {
-        await using var gateway = await StartConnectedGatewayAsync($"{Master.Configuration},{Replica.Configuration}");
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis($"{Master.Configuration},{Replica.Configuration}"));
         var first = await PostAsync(gateway, Key);
         await WaitForReplicationAsync(Replica, "master_link_status:up");
         var newKey = EmbeddedGateway.NewKey();

@@ -15,7 +15,7 @@ public sealed class StoreRefusalTests : StoreFaults
     {
         var refusal = StoreRefusal.All[code];
         await using var redis = await RedisServer.StartOwnAsync(refusal.Settings);
-        await using var gateway = await StartConnectedGatewayAsync(redis.Configuration);
+        await using var gateway = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
         var first = await PostAsync(gateway, Key);
         var newKey = EmbeddedGateway.NewKey();
 

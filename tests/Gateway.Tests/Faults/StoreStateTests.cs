@@ -10,12 +10,12 @@ public sealed class StoreStateTests : StoreFaults
     public async Task AStoreThatIsRestartedWithItsData_StillHasTheAnswer()
     {
         await using var redis = await RedisServer.StartOwnAsync("--appendonly", "yes", "--appendfsync", "always");
-        await using var gateway = await StartGatewayAsync(redis.Configuration);
+        await using var gateway = await StartGatewayAsync(GatewayConfig.Redis(redis.Configuration));
         var first = await PostUntilServedAsync(gateway, Key);
 
         await redis.StopAsync();
         await redis.StartAsync();
-        await using var newcomer = await StartGatewayAsync(redis.Configuration);
+        await using var newcomer = await StartGatewayAsync(GatewayConfig.Redis(redis.Configuration));
 
         await AssertReplayedAsync(first, newcomer, Key);
         await gateway.Output.WaitForAsync(line => line.Contains(Restarted, StringComparison.Ordinal));
@@ -26,7 +26,7 @@ public sealed class StoreStateTests : StoreFaults
     public async Task AStoreThatWasEmptied_IsNoticed_AndGetsBackWhatWasJustWritten()
     {
         await using var redis = await RedisServer.StartOwnAsync();
-        await using var gateway = await StartGatewayAsync(redis.Configuration);
+        await using var gateway = await StartGatewayAsync(GatewayConfig.Redis(redis.Configuration));
         var first = await PostUntilServedAsync(gateway, Key);
 
         await redis.FlushAllAsync();

@@ -5,11 +5,12 @@ using Xunit;
 namespace Gateway.Tests.Storage;
 
 /// <summary>The same contract on a Cluster of three masters: records are spread over all of them.</summary>
+[OnRedis]
 public sealed class RedisClusterStoreTests(RedisCluster cluster) : StoreContract, IClassFixture<RedisCluster>
 {
     internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
 
-    [Fact]
+    [RedisFact(ownServer: true)]
     public async Task Claims_AreSpreadOverTheCluster()
     {
         var claims = Enumerable.Range(0, 300).Select(_ => NewClaim()).ToList();

@@ -8,13 +8,14 @@ using Xunit;
 
 namespace Gateway.Tests.Storage;
 
+[OnRedis(ownServer: false)]
 [Collection(RedisCollection.Name)]
 public sealed class RedisStoreTests(RedisServer server) : StoreContract
 {
     /// <summary>The server's clock cannot be moved: short leases are waited for.</summary>
     internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
 
-    [Fact]
+    [RedisFact]
     public async Task EveryRecord_Expires()
     {
         var claim = NewClaim();
@@ -28,7 +29,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         await AssertExpiresAsync(lost);
     }
 
-    [Fact]
+    [RedisFact]
     public async Task ScriptFlush_IsNotNoticed()
     {
         var claim = NewClaim();
@@ -38,7 +39,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         Assert.Equal(ClaimState.InProgress, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [RedisFact]
     public async Task ARecordThatIsNotOurs_FailsClosed()
     {
         var claim = NewClaim();
@@ -47,7 +48,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         await Assert.ThrowsAsync<StoreUnavailableException>(async () => await Store.ClaimAsync(claim, default));
     }
 
-    [Fact]
+    [RedisFact]
     public async Task AKeyOfAnotherType_FailsClosed()
     {
         var claim = NewClaim();
@@ -56,7 +57,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         await Assert.ThrowsAsync<StoreUnavailableException>(async () => await Store.ClaimAsync(claim, default));
     }
 
-    [Fact]
+    [RedisFact]
     public async Task AnotherInstance_HearsChangesAndDeletions()
     {
         await using var other = await OpenAsync();
@@ -99,7 +100,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         await Eventually.TrueAsync(() => heard.Contains(first.Id) && heard.Contains(second.Id), "both changes are heard");
     }
 
-    [Fact]
+    [RedisFact]
     public async Task APlainClaim_CarriesNothingForRecovery()
     {
         var claim = NewClaim();
@@ -109,7 +110,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         Assert.Equal("5", await server.CommandAsync("HLEN", KeyOf(claim)));
     }
 
-    [Fact]
+    [RedisFact]
     public async Task TheListOfABucket_ForgetsRecordsThatAreGone_AndExpires()
     {
         var claim = NewClaim() with { Probe = new byte[] { 1 } };

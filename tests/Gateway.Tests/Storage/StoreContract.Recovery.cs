@@ -8,7 +8,7 @@ namespace Gateway.Tests.Storage;
 /// <summary>The part of the contract that recovery builds on: take-over, watching, locks, the sweeper's list and the operator's delete.</summary>
 public abstract partial class StoreContract
 {
-    [Theory]
+    [StoreTheory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task TakeOver_OfAnUncertainKey_IsTheNextAttempt(bool isMarked)
@@ -29,7 +29,7 @@ public abstract partial class StoreContract
         Assert.Equal([2], (await Store.ClaimAsync(Duplicate(first), default)).Answer.ToArray());
     }
 
-    [Fact]
+    [StoreFact]
     public async Task TakeOver_ByManyAtOnce_IsGivenToOne()
     {
         var first = await UncertainAsync();
@@ -39,7 +39,7 @@ public abstract partial class StoreContract
         Assert.Single(results, result => result.State == ClaimState.Claimed);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task TakeOver_ThatDoesNotMatch_ChangesNothing()
     {
         var first = await UncertainAsync();
@@ -55,7 +55,7 @@ public abstract partial class StoreContract
         Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(first) with { TakeOver = 1 }, default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task TakeOver_LeavesTheExpiry_ButNeverEndsBeforeItsLease()
     {
         var first = NewClaim() with { Lease = ShortLease, Retention = ShortLease * 4 };
@@ -73,7 +73,7 @@ public abstract partial class StoreContract
         Assert.Equal(ClaimState.InProgress, (await Store.WatchAsync(longer.Id, default))?.State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task AnOwnerThatWasTakenOver_WritesNothing()
     {
         var first = await UncertainAsync();
@@ -90,7 +90,7 @@ public abstract partial class StoreContract
         Assert.Equal(WriteResult.TakenOver, await Store.SettleAsync(first, new byte[] { 1 }, default));
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Release_AfterATakeOver_IsUncertainAgain_BecauseTheFirstAttemptMayHaveRun()
     {
         var first = await UncertainAsync();
@@ -104,7 +104,7 @@ public abstract partial class StoreContract
         Assert.Equal(3, (await Store.ClaimAsync(Duplicate(first) with { TakeOver = 2 }, default)).Attempt);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task ATakeOverThatTheStoreLost_IsPutBack_OverTheLowerAttempt()
     {
         var first = await UncertainAsync();
@@ -117,7 +117,7 @@ public abstract partial class StoreContract
         Assert.Equal(WriteResult.TakenOver, await Store.SettleAsync(first, new byte[] { 1 }, default));
     }
 
-    [Fact]
+    [StoreFact]
     public async Task WritesThatPutBack_RestoreAttemptAndProbe()
     {
         var (settled, uncertain, renewed) = (NewClaim() with { Attempt = 2 }, WithProbe(3), WithProbe(4) with { Lease = ShortLease });
@@ -133,7 +133,7 @@ public abstract partial class StoreContract
         Assert.Equal(renewed.Probe.ToArray(), found[renewed.Id].Probe.ToArray());
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Watch_TellsWhatIsOnRecord_AndClaimsNothing()
     {
         var claim = NewClaim();
@@ -149,7 +149,7 @@ public abstract partial class StoreContract
         Assert.Equal((ClaimState.Settled, 9), (settled!.Value.State, settled.Value.Answer.Span[0]));
     }
 
-    [Fact]
+    [StoreFact]
     public async Task EveryEndOfAWatchedClaim_IsAnnounced_AndNoOther()
     {
         var heard = new ConcurrentQueue<RecordId>();
@@ -175,7 +175,7 @@ public abstract partial class StoreContract
         Assert.DoesNotContain(claims[4].Id, heard);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task ALock_IsAClaimWhoseRetentionIsItsLease()
     {
         var held = NewLock(Lease);
@@ -191,7 +191,7 @@ public abstract partial class StoreContract
         Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(held), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task ALock_IsRenewed_AndFreeWhenItLapses()
     {
         var (renewed, lapsed) = (NewLock(ShortLease), NewLock(ShortLease));
@@ -206,7 +206,7 @@ public abstract partial class StoreContract
         Assert.Equal(WriteResult.Foreign, await Store.ReleaseAsync(lapsed, default));
     }
 
-    [Fact]
+    [StoreFact]
     public async Task ALockThatLapsed_ComesBackByItsHoldersRenewal_WhenNobodyTookIt()
     {
         var held = NewLock(ShortLease);
@@ -217,7 +217,7 @@ public abstract partial class StoreContract
         Assert.Equal(ClaimState.InProgress, (await Store.ClaimAsync(Duplicate(held), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task FindUncertain_ReachesEveryUncertainRecordWithAProbe_AndNoOther()
     {
         var marked = await ProbedAsync(Lease);
@@ -244,7 +244,7 @@ public abstract partial class StoreContract
         Assert.InRange(record.Rest, Retention / 2, Retention);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task FindUncertain_KeepsTheProbeOfATakeOver_AndReachesWhatStaysUncertain()
     {
         // More in one bucket than a call returns.
@@ -264,7 +264,7 @@ public abstract partial class StoreContract
         Assert.Equal(claims[0].Probe.ToArray(), found[claims[0].Id].Probe.ToArray());
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Forget_DeletesWhatHasEnded_AndNoRunningClaim()
     {
         var settled = await ClaimedAsync();
@@ -284,7 +284,7 @@ public abstract partial class StoreContract
         Assert.Equal(ClaimState.InProgress, (await Store.WatchAsync(running.Id, default))?.State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Forget_KeepsLateWritesOfTheOwnerOut()
     {
         var first = await UncertainAsync();
@@ -298,7 +298,7 @@ public abstract partial class StoreContract
         Assert.Equal(WriteResult.Foreign, await Store.SettleAsync(first, new byte[] { 1 }, default));
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Forget_KeepsTheOwnerOfALaterAttemptOut_WhenTheKeyIsClaimedAgain()
     {
         var first = await UncertainAsync();
@@ -316,7 +316,7 @@ public abstract partial class StoreContract
         Assert.Equal(WriteResult.Done, await Store.SettleAsync(anew with { Attempt = claimed.Attempt }, new byte[] { 2 }, default));
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Forget_IsAnnounced()
     {
         var heard = new ConcurrentQueue<RecordId>();

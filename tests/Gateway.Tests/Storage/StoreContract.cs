@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Gateway.Storage;
+using Gateway.Tests.Support;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
@@ -16,7 +17,7 @@ public abstract partial class StoreContract : IAsyncLifetime
 
     public virtual async Task DisposeAsync() => await Store.DisposeAsync();
 
-    [Fact]
+    [StoreFact]
     public async Task Claim_OfAFreeKey_IsTheCallers()
     {
         var claim = NewClaim();
@@ -27,7 +28,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(claim.Fingerprint, result.Fingerprint);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Claim_WhileAnotherHoldsIt_IsInProgressWithTheRestOfTheLeaseAndTheFirstFingerprint()
     {
         var first = await ClaimedAsync();
@@ -39,7 +40,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.InRange(result.Remaining, Lease - TimeSpan.FromSeconds(10), Lease);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Claim_AgainByTheSameToken_IsRecognisedAsItsOwn()
     {
         var claim = await ClaimedAsync();
@@ -47,7 +48,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(claim, default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Claim_ByManyAtOnce_IsGivenToOne()
     {
         var first = NewClaim();
@@ -58,7 +59,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(199, results.Count(result => result.State == ClaimState.InProgress));
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Settle_KeepsTheAnswerByteForByte()
     {
         var claim = await ClaimedAsync();
@@ -72,7 +73,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(answer, found.Answer.ToArray());
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Settle_Again_ChangesNothing()
     {
         var claim = await ClaimedAsync();
@@ -83,7 +84,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal([1], (await Store.ClaimAsync(Duplicate(claim), default)).Answer.ToArray());
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Settle_WithAForeignToken_ChangesNothing()
     {
         var claim = await ClaimedAsync();
@@ -96,7 +97,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.InProgress, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Settle_WhenTheStoreLostTheClaim_PutsItBack()
     {
         var claim = NewClaim();
@@ -109,7 +110,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal([7], found.Answer.ToArray());
     }
 
-    [Fact]
+    [StoreFact]
     public async Task MarkUncertain_ReadsAsUncertain_AndTheOwnerMayStillSettle()
     {
         var claim = await ClaimedAsync();
@@ -123,7 +124,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Release_FreesTheKey_AndIsHarmlessTwice()
     {
         var claim = await ClaimedAsync();
@@ -134,7 +135,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Release_OfASettledKey_IsRefused()
     {
         var claim = await ClaimedAsync();
@@ -144,7 +145,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Lease_ThatRanOut_ReadsAsUncertain_NeverAsFree()
     {
         var claim = await ClaimedAsync(ShortLease);
@@ -156,7 +157,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Release_AfterTheLease_ByTheOwnerThatNeverSent_FreesTheKey()
     {
         var claim = await ClaimedAsync(ShortLease);
@@ -166,7 +167,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Renew_RestartsTheLease()
     {
         var claim = await ClaimedAsync(ShortLease);
@@ -179,7 +180,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.InRange(found.Remaining, Lease - TimeSpan.FromSeconds(10), Lease);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Renew_PutsALostClaimBack_AndLeavesSettledOnesAlone()
     {
         var lost = NewClaim();
@@ -192,7 +193,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Settled, (await Store.ClaimAsync(Duplicate(settled), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Retention_Over_FreesTheKey_AndDuplicatesDoNotExtendIt()
     {
         var retention = ShortLease * 4;
@@ -207,7 +208,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(ClaimState.Claimed, (await Store.ClaimAsync(Duplicate(claim), default)).State);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task Secret_IsSetOnce_AndSharedByAll()
     {
         await using var other = await OpenAsync();
@@ -218,7 +219,7 @@ public abstract partial class StoreContract : IAsyncLifetime
         Assert.Equal(32, secrets[0].Length);
     }
 
-    [Fact]
+    [StoreFact]
     public async Task RandomHistories_AgreeWithTheModel()
     {
         // Where the store's clock is real, a machine that stalls for long makes the comparison void; a true difference is there again.

@@ -12,6 +12,9 @@ internal static class ChildProcesses
 {
     private static readonly ConcurrentDictionary<Process, bool> Running = new();
 
+    /// <summary>Shells that read from us, and so until our end.</summary>
+    private static readonly ConcurrentBag<Process> Waiting = [];
+
     static ChildProcesses()
     {
         AppDomain.CurrentDomain.ProcessExit += (_, _) =>
@@ -29,6 +32,13 @@ internal static class ChildProcesses
         Running[process] = true;
         return process;
     }
+
+    /// <summary>
+    /// Has a shell run a command as soon as this process has ended, in whatever way: the runner kills it when its own last words take longer
+    /// than a moment.
+    /// </summary>
+    public static void AtTheEnd(string command) =>
+        Waiting.Add(Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"read -r _; {command}"]) { RedirectStandardInput = true })!);
 
     /// <summary>The process ids of the children of a process, dead ones that it has not cleared away yet included.</summary>
     public static IReadOnlyList<int> ChildrenOf(int processId) => [.. ReadChildrenOf(processId).Select(child => child.Id)];

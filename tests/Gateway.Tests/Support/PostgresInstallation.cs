@@ -37,7 +37,7 @@ internal static class PostgresInstallation
     public static async Task<DirectoryInfo> NewDirectoryAsync()
     {
         var directory = Directory.CreateTempSubdirectory("gateway-postgres-");
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => DeleteIfExists(directory);
+        ChildProcesses.AtTheEnd($"sleep 2; rm -rf '{directory.FullName}'");
         if (Environment.IsPrivilegedProcess)
         {
             await RunAsync(new("chown", ["postgres", directory.FullName]));
@@ -69,15 +69,6 @@ internal static class PostgresInstallation
 
         info.WorkingDirectory = "/";
         return info;
-    }
-
-    private static void DeleteIfExists(DirectoryInfo directory)
-    {
-        directory.Refresh();
-        if (directory.Exists)
-        {
-            directory.Delete(recursive: true);
-        }
     }
 
     private static bool CanServe(bool ownServer) => Programs is not null || (!ownServer && ExternalServer is not null);

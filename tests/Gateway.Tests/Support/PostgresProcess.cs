@@ -37,16 +37,18 @@ public sealed class PostgresProcess : IAsyncDisposable
     /// <summary>To the database <c>postgres</c>, which is empty at first.</summary>
     public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={Port};Username=postgres;Database=postgres");
 
+    public int Pid => _postmaster!.Id;
+
     /// <summary>The server's log.</summary>
     public Ledger<string> Output { get; } = new();
 
     /// <summary>What it keeps on disk; deleted with it.</summary>
     public string DataDirectory => Path.Combine(_directory!.FullName, "data");
 
-    /// <summary>
-    /// A hot standby that streams from <paramref name="primary"/>, which must be up when this one is first started. The primary's setting
-    /// <c>synchronous_standby_names=*</c> has it wait for the standby from then on.
-    /// </summary>
+    /// <summary>A primary that acknowledges nothing before its standby has it.</summary>
+    public static PostgresProcess WithSynchronousStandby() => new("synchronous_standby_names=*");
+
+    /// <summary>A hot standby that streams from <paramref name="primary"/>, which must be up when this one is first started.</summary>
     public static PostgresProcess StandbyOf(PostgresProcess primary, params string[] settings) => new(primary, settings);
 
     /// <summary>Returns when the server answers a query.</summary>
@@ -125,6 +127,10 @@ public sealed class PostgresProcess : IAsyncDisposable
 
     /// <summary>A standby becomes a primary; returns when it accepts writes.</summary>
     public Task PromoteAsync() => QueryAsync("SELECT pg_promote()");
+
+    /// <summary>The same, by way of a <see cref="TcpProxy"/>.</summary>
+    /// <param name="endpoint"><c>host:port</c>.</param>
+    public string ConnectionStringVia(string endpoint) => PostgresQuery.Via(ConnectionString, endpoint);
 
     /// <summary>As <see cref="PostgresQuery.RunAsync"/>.</summary>
     public Task<object?> QueryAsync(string sql) => PostgresQuery.RunAsync(ConnectionString, sql);

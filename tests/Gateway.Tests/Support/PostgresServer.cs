@@ -86,12 +86,7 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 
     /// <summary>The same database, by way of a <see cref="TcpProxy"/>.</summary>
     /// <param name="endpoint"><c>host:port</c>.</param>
-    public string ConnectionStringVia(string endpoint) =>
-        new NpgsqlConnectionStringBuilder(ConnectionString)
-        {
-            Host = endpoint.Split(':')[0],
-            Port = int.Parse(endpoint.Split(':')[1], CultureInfo.InvariantCulture),
-        }.ConnectionString;
+    public string ConnectionStringVia(string endpoint) => PostgresQuery.Via(ConnectionString, endpoint);
 
     /// <summary>As <see cref="PostgresQuery.RunAsync"/>.</summary>
     public Task<object?> QueryAsync(string sql) => PostgresQuery.RunAsync(ConnectionString, sql);
@@ -124,6 +119,7 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 
         var shared = new PostgresProcess();
         await shared.StartAsync();
+        ChildProcesses.AtTheEnd($"kill -QUIT {shared.Pid} 2>/dev/null");
         return shared.ConnectionString;
     }
 

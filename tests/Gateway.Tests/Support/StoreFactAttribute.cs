@@ -12,18 +12,38 @@ namespace Gateway.Tests.Support;
 [XunitTestCaseDiscoverer("Gateway.Tests.Support.StoreFactDiscoverer", "Gateway.Tests")]
 public sealed class StoreFactAttribute : FactAttribute;
 
-/// <summary>The class needs a Redis of its own.</summary>
+/// <summary>The class runs on Redis.</summary>
+/// <param name="ownServer">As in <see cref="RedisFactAttribute"/>.</param>
 [AttributeUsage(AttributeTargets.Class)]
-public sealed class OnRedisAttribute : Attribute;
+public sealed class OnRedisAttribute(bool ownServer = true) : Attribute
+{
+    public bool OwnServer => ownServer;
+}
 
-/// <summary>The class needs a PostgreSQL server of its own.</summary>
+/// <summary>The class runs on PostgreSQL.</summary>
+/// <param name="ownServer">As in <see cref="PostgresFactAttribute"/>.</param>
 [AttributeUsage(AttributeTargets.Class)]
-public sealed class OnPostgresAttribute : Attribute;
+public sealed class OnPostgresAttribute(bool ownServer = true) : Attribute
+{
+    public bool OwnServer => ownServer;
+}
 
 public sealed class StoreFactDiscoverer(IMessageSink messages) : FactDiscoverer(messages)
 {
     protected override IXunitTestCase CreateTestCase(ITestFrameworkDiscoveryOptions discoveryOptions, ITestMethod testMethod, IAttributeInfo factAttribute) =>
         new StoreTestCase(DiagnosticMessageSink, discoveryOptions.MethodDisplayOrDefault(), discoveryOptions.MethodDisplayOptionsOrDefault(), testMethod);
+}
+
+/// <summary>A theory in place of a fact; as <see cref="StoreFactAttribute"/>.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+[XunitTestCaseDiscoverer("Gateway.Tests.Support.StoreTheoryDiscoverer", "Gateway.Tests")]
+public sealed class StoreTheoryAttribute : TheoryAttribute;
+
+public sealed class StoreTheoryDiscoverer(IMessageSink messages) : TheoryDiscoverer(messages)
+{
+    protected override IEnumerable<IXunitTestCase> CreateTestCasesForDataRow(
+        ITestFrameworkDiscoveryOptions discoveryOptions, ITestMethod testMethod, IAttributeInfo theoryAttribute, object[] dataRow) =>
+        [new StoreTestCase(DiagnosticMessageSink, discoveryOptions.MethodDisplayOrDefault(), discoveryOptions.MethodDisplayOptionsOrDefault(), testMethod, dataRow)];
 }
 
 public sealed class StoreTestCase : XunitTestCase
@@ -34,14 +54,16 @@ public sealed class StoreTestCase : XunitTestCase
     }
 #pragma warning restore CS0618
 
-    public StoreTestCase(IMessageSink messages, TestMethodDisplay display, TestMethodDisplayOptions options, ITestMethod method)
-        : base(messages, display, options, method)
+    public StoreTestCase(IMessageSink messages, TestMethodDisplay display, TestMethodDisplayOptions options, ITestMethod method, object[]? arguments = null)
+        : base(messages, display, options, method, arguments)
     {
     }
 
     protected override string? GetSkipReason(IAttributeInfo factAttribute) =>
-        (IsMarked(typeof(OnRedisAttribute)) ? RedisInstallation.SkipReason(ownServer: true) : null)
-        ?? (IsMarked(typeof(OnPostgresAttribute)) ? PostgresInstallation.SkipReason(ownServer: true) : null);
+        (Marked(typeof(OnRedisAttribute)) is { } onRedis ? RedisInstallation.SkipReason(OwnServer(onRedis)) : null)
+        ?? (Marked(typeof(OnPostgresAttribute)) is { } onPostgres ? PostgresInstallation.SkipReason(OwnServer(onPostgres)) : null);
 
-    private bool IsMarked(Type attribute) => TestMethod.TestClass.Class.GetCustomAttributes(attribute).Any();
+    private static bool OwnServer(IAttributeInfo mark) => mark.GetNamedArgument<bool>(nameof(OnRedisAttribute.OwnServer));
+
+    private IAttributeInfo? Marked(Type attribute) => TestMethod.TestClass.Class.GetCustomAttributes(attribute).SingleOrDefault();
 }

@@ -265,3 +265,6 @@ public sealed class EmbeddedLockTests(EmbeddedPolicyGateways gateways) : LockTes
 
 [OnRedis]
 public sealed class RedisLockTests(RedisPolicyGateways gateways) : LockTests(gateways), IClassFixture<RedisPolicyGateways>;
+
+[OnPostgres]
+public sealed class PostgresLockTests(PostgresPolicyGateways gateways) : LockTests(gateways), IClassFixture<PostgresPolicyGateways>;

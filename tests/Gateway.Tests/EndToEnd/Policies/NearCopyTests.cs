@@ -102,3 +102,9 @@ public sealed class RedisNearCopyTests(RedisPolicyGateways gateways) : NearCopyT
 {
     private protected override bool HearsOfOthers => true;
 }
+
+[OnPostgres]
+public sealed class PostgresNearCopyTests(PostgresPolicyGateways gateways) : NearCopyTests(gateways), IClassFixture<PostgresPolicyGateways>
+{
+    private protected override bool HearsOfOthers => true;
+}

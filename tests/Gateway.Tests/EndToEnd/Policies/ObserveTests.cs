@@ -185,3 +185,6 @@ public sealed class EmbeddedObserveTests(EmbeddedPolicyGateways gateways) : Obse
 
 [OnRedis]
 public sealed class RedisObserveTests(RedisPolicyGateways gateways) : ObserveTests(gateways), IClassFixture<RedisPolicyGateways>;
+
+[OnPostgres]
+public sealed class PostgresObserveTests(PostgresPolicyGateways gateways) : ObserveTests(gateways), IClassFixture<PostgresPolicyGateways>;

@@ -274,3 +274,6 @@ public sealed class EmbeddedRecoveryTests(EmbeddedPolicyGateways gateways) : Rec
 
 [OnRedis]
 public sealed class RedisRecoveryTests(RedisPolicyGateways gateways) : RecoveryTests(gateways), IClassFixture<RedisPolicyGateways>;
+
+[OnPostgres]
+public sealed class PostgresRecoveryTests(PostgresPolicyGateways gateways) : RecoveryTests(gateways), IClassFixture<PostgresPolicyGateways>;

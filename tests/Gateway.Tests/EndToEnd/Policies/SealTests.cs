@@ -101,3 +101,6 @@ public sealed class EmbeddedSealTests(EmbeddedPolicyGateways gateways) : SealTes
 
 [OnRedis]
 public sealed class RedisSealTests(RedisPolicyGateways gateways) : SealTests(gateways), IClassFixture<RedisPolicyGateways>;
+
+[OnPostgres]
+public sealed class PostgresSealTests(PostgresPolicyGateways gateways) : SealTests(gateways), IClassFixture<PostgresPolicyGateways>;

@@ -195,3 +195,6 @@ public sealed class EmbeddedStreamedTests(EmbeddedPolicyGateways gateways) : Str
 
 [OnRedis]
 public sealed class RedisStreamedTests(RedisPolicyGateways gateways) : StreamedTests(gateways), IClassFixture<RedisPolicyGateways>;
+
+[OnPostgres]
+public sealed class PostgresStreamedTests(PostgresPolicyGateways gateways) : StreamedTests(gateways), IClassFixture<PostgresPolicyGateways>;

@@ -249,6 +249,7 @@ public abstract class WaitTests(PolicyGateways gateways)
     public async Task WhenTheStoreGoesAway_ThoseThatWaitGoOnWaiting_AndAreNeverForwarded()
     {
         var path = PolicyGateways.NewPath("wait");
+        await gateways.PostAsync(gateways.Other, PolicyGateways.NewPath("wait"), EmbeddedGateway.NewKey()); // it has found its store
         using var held = gateways.HoldAt(path);
         var running = gateways.PostAsync(gateways.First, path, _key);
         await gateways.ArrivedAsync(path);
@@ -333,3 +334,6 @@ public sealed class EmbeddedWaitTests(EmbeddedPolicyGateways gateways) : WaitTes
 
 [OnRedis]
 public sealed class RedisWaitTests(RedisPolicyGateways gateways) : WaitTests(gateways), IClassFixture<RedisPolicyGateways>;
+
+[OnPostgres]
+public sealed class PostgresWaitTests(PostgresPolicyGateways gateways) : WaitTests(gateways), IClassFixture<PostgresPolicyGateways>;

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Npgsql;
 using Xunit;
 
 namespace Gateway.Tests.Support.SelfTests;
@@ -74,5 +75,73 @@ public sealed class ProcessTests
 
         await Eventually.TrueAsync(
             async () => (await replica.CommandAsync("INFO", "replication")).Contains("role:master", StringComparison.Ordinal), "promoted");
+    }
+
+    [PostgresFact(ownServer: true)]
+    public async Task Postgres_IsTakenAway_AndComesBackOnTheSamePortWithItsData()
+    {
+        await using var postgres = await PostgresServer.StartOwnAsync();
+        await postgres.QueryAsync("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
+
+        await postgres.StopAsync();
+        var refused = await Assert.ThrowsAsync<NpgsqlException>(() => postgres.QueryAsync("SELECT 1"));
+        Assert.IsType<SocketException>(refused.InnerException);
+        await postgres.StartAsync();
+
+        Assert.Equal(1, await postgres.QueryAsync("SELECT n FROM t"));
+        Assert.Equal("off", await postgres.QueryAsync("SHOW fsync"));
+    }
+
+    [PostgresFact(ownServer: true)]
+    public async Task Postgres_Paused_ExecutesWhatItWasSent_WhenResumed()
+    {
+        await using var postgres = await PostgresServer.StartOwnAsync("fsync=on");
+        await using var open = new NpgsqlConnection(postgres.ConnectionString);
+        await open.OpenAsync();
+        await using var command = new NpgsqlCommand("SHOW fsync", open);
+
+        await postgres.PauseAsync();
+        var silent = command.ExecuteScalarAsync();
+        var unaccepted = postgres.QueryAsync("SELECT 1");
+        await Task.WhenAny(silent, unaccepted, Task.Delay(TimeSpan.FromMilliseconds(100)));
+        Assert.False(silent.IsCompleted || unaccepted.IsCompleted);
+        await postgres.ResumeAsync();
+
+        Assert.Equal("on", await silent);
+        Assert.Equal(1, await unaccepted);
+    }
+
+    [PostgresFact]
+    public async Task Postgres_GivesEachItsOwnDatabase_AndEndsOnlyTheConnectionsOfThat()
+    {
+        await using var one = await PostgresServer.NewDatabaseAsync();
+        await using var other = await PostgresServer.NewDatabaseAsync();
+        await using var ofOne = new NpgsqlConnection(one.ConnectionString);
+        await using var ofOther = new NpgsqlConnection(other.ConnectionString);
+        await ofOne.OpenAsync();
+        await ofOther.OpenAsync();
+        await one.QueryAsync("CREATE TABLE t (n int)");
+
+        Assert.Equal(1, await one.TerminateConnectionsAsync());
+
+        await using var onOne = new NpgsqlCommand("SELECT 1", ofOne);
+        await Assert.ThrowsAsync<PostgresException>(() => onOne.ExecuteScalarAsync());
+        await using var onOther = new NpgsqlCommand("SELECT to_regclass('t')::text", ofOther);
+        Assert.Equal(DBNull.Value, await onOther.ExecuteScalarAsync());
+    }
+
+    [PostgresFact(ownServer: true)]
+    public async Task Postgres_Standby_HasWhatThePrimaryAcknowledged_WhenItTakesOver()
+    {
+        await using var primary = PostgresProcess.WithSynchronousStandby();
+        await primary.StartAsync();
+        await using var standby = PostgresProcess.StandbyOf(primary);
+        await standby.StartAsync();
+        await primary.QueryAsync("CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
+
+        await primary.StopAsync();
+        await standby.PromoteAsync();
+
+        Assert.Equal(1L, await standby.QueryAsync("WITH i AS (INSERT INTO t VALUES (2)) SELECT count(*) FROM t"));
     }
 }

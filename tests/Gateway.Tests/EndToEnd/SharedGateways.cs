@@ -4,17 +4,16 @@ using Xunit;
 namespace Gateway.Tests.EndToEnd;
 
 /// <summary>
-/// Three gateway processes that share one Redis and one backend, and nothing else. Where Redis is missing it stays asleep, because the
+/// Three gateway processes that share one store and one backend, and nothing else. Where the store is missing it stays asleep, because the
 /// tests that would use it are skipped.
 /// </summary>
-public sealed class RedisGateways : IAsyncLifetime
+public abstract class SharedGateways(FaultyStore store, bool isUsable, Dictionary<string, string>? environment = null) : IAsyncLifetime
 {
     /// <summary>Of the routes below <c>/brief</c>: the shortest that a policy allows.</summary>
     public static readonly TimeSpan BriefLease = TimeSpan.FromSeconds(2);
 
     private readonly List<GatewayProcess> _gateways = [];
     private ScriptedBackend? _backend;
-    private RedisServer? _redis;
 
     public ScriptedBackend Backend => _backend!;
 
@@ -24,20 +23,21 @@ public sealed class RedisGateways : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        if (RedisInstallation.IsUsable(ownServer: true))
+        if (isUsable)
         {
             _backend = await ScriptedBackend.StartAsync();
-            _redis = await RedisServer.StartOwnAsync();
+            await store.StartAsync();
             _gateways.AddRange(await Task.WhenAll(StartGatewayAsync(), StartGatewayAsync(), StartGatewayAsync()));
         }
     }
 
-    /// <summary>One more gateway on the same Redis, for a test that kills or pauses it.</summary>
+    /// <summary>One more gateway on the same store, for a test that kills or pauses it.</summary>
     public Task<GatewayProcess> StartGatewayAsync() => GatewayProcess.StartAsync(GatewayConfig.Write(
-        GatewayConfig.Redis(_redis!.Configuration),
+        store.Section(store.Endpoint),
         new { brief = new { Lease = BriefLease.ToString("c") } },
         new GatewayRoute("/{**rest}", Backend.Url),
-        new GatewayRoute("/brief/{**rest}", Backend.Url, "brief")));
+        new GatewayRoute("/brief/{**rest}", Backend.Url, "brief")),
+        environment);
 
     /// <summary>Through one of the gateways, under a host name that does not tell which.</summary>
     public Task<Answer> PostAsync(GatewayProcess gateway, string path, string key) =>
@@ -52,6 +52,16 @@ public sealed class RedisGateways : IAsyncLifetime
         }
 
         await (_backend?.DisposeAsync() ?? default);
-        await (_redis?.DisposeAsync() ?? default);
+        await store.DisposeAsync();
     }
 }
+
+public sealed class RedisGateways() : SharedGateways(new FaultyRedis(), RedisInstallation.IsUsable(ownServer: true));
+
+public sealed class PostgresGateways() : SharedGateways(new FaultyPostgres(), PostgresInstallation.IsUsable(ownServer: true));
+
+/// <summary>For a load under which a call of a shared machine may take longer than a second.</summary>
+public sealed class PatientPostgresGateways() : SharedGateways(
+    new FaultyPostgres(),
+    PostgresInstallation.IsUsable(ownServer: true),
+    new() { ["Store__Timeout"] = "00:00:05", ["Idempotency__Policies__brief__Lease"] = "00:00:10" });

@@ -1,0 +1,234 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using Gateway.Storage;
+using Gateway.Tests.Support;
+using Npgsql;
+using Xunit;
+
+namespace Gateway.Tests.Storage;
+
+/// <summary>The server, the link to it, or one of its processes fails in the middle of a call.</summary>
+public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<PostgresServer>
+{
+    private static readonly TimeSpan Short = TimeSpan.FromSeconds(2);
+
+    /// <summary>A call that is not answered ends soon after its timeout, on a busy machine too.</summary>
+    private static readonly TimeSpan InTime = TimeSpan.FromSeconds(6);
+
+    /// <summary>What an owner does with its claim, and what it is told when the server did it and the reply never came.</summary>
+    private static readonly Dictionary<string, Func<IIdempotencyStore, ClaimRequest, Task<string>>> Calls = new()
+    {
+        ["claim"] = async (store, claim) => $"{(await store.ClaimAsync(claim, default)).State}",
+        ["settle"] = async (store, claim) => $"{await store.SettleAsync(claim, new byte[] { 1 }, default)}",
+        ["uncertain"] = async (store, claim) => $"{await store.MarkUncertainAsync(claim, default)}",
+        ["release"] = async (store, claim) => $"{await store.ReleaseAsync(claim, default)}",
+        ["renew"] = async (store, claim) => $"{(await store.RenewAsync([claim], default))[0]}",
+    };
+
+    [PostgresTheory]
+    [InlineData("claim", "Claimed", "claimed")]
+    [InlineData("settle", "Done", "settled")]
+    [InlineData("uncertain", "Done", "uncertain")]
+    [InlineData("release", "Gone", null)]
+    [InlineData("renew", "Done", "claimed")]
+    public async Task ACallWhoseAcknowledgementIsLost_EndsAsIfItHadCome(string call, string result, string? state)
+    {
+        await using var link = TcpProxy.Start(server.Endpoint);
+        await using var store = PostgresStores.Open(server.ConnectionStringVia(link.Endpoint));
+        var claim = StoreContract.NewClaim();
+        await store.ClaimAsync(call == "claim" ? StoreContract.NewClaim() : claim, default);
+        var before = await ReadVersionAsync(claim);
+
+        link.BlackHole(TcpDirections.ToClient);
+        var calling = Calls[call](store, claim);
+        await Eventually.TrueAsync(async () => await ReadVersionAsync(claim) != before, "the server has done it");
+        link.Cut();
+        link.Heal();
+
+        Assert.Equal(result, await calling);
+        Assert.Equal(state is null ? null : $"{state} {Hex(claim.Token)} 1", await ReadAsync(claim));
+    }
+
+    [PostgresFact]
+    public async Task ATakeOverWhoseAcknowledgementIsLost_IsRecognised_AndCountedOnce()
+    {
+        await using var link = TcpProxy.Start(server.Endpoint);
+        await using var store = PostgresStores.Open(server.ConnectionStringVia(link.Endpoint));
+        var first = StoreContract.NewClaim();
+        await store.ClaimAsync(first, default);
+        await store.MarkUncertainAsync(first, default);
+        await store.WatchAsync(first.Id, default); // it listens now, so that the next that is held back is the claim's
+        var second = StoreContract.Duplicate(first) with { TakeOver = 1 };
+
+        link.BlackHole(TcpDirections.ToClient);
+        var taking = store.ClaimAsync(second, default).AsTask();
+        await link.Held.WaitForAsync(direction => direction == TcpDirections.ToClient);
+        link.Heal(); // it reads the row; what it then writes is not acknowledged
+        link.BlackHole(TcpDirections.ToClient);
+        await Eventually.TrueAsync(async () => (await ReadAsync(first))!.Contains(Hex(second.Token), StringComparison.Ordinal), "the server has done it");
+        link.Cut();
+        link.Heal();
+
+        var taken = await taking;
+        Assert.Equal((ClaimState.Claimed, 2), (taken.State, taken.Attempt));
+        Assert.Equal($"claimed {Hex(second.Token)} 2", await ReadAsync(first));
+    }
+
+    [PostgresFact]
+    public async Task AConnectionThatIsKilledInTheMiddleOfAClaim_IsReplaced_AndTheClaimIsMadeOnce()
+    {
+        await using var store = PostgresStores.Open(server.ConnectionString);
+        var claim = StoreContract.NewClaim();
+        await store.PingAsync(default);
+        await using var blocker = new NpgsqlConnection(server.ConnectionString);
+        await blocker.OpenAsync();
+        await using var transaction = await blocker.BeginTransactionAsync();
+        await InsertAsync(blocker, claim);
+
+        var claiming = store.ClaimAsync(claim, default).AsTask();
+        await Eventually.TrueAsync(async () => await server.TerminateConnectionsAsync("wait_event_type = 'Lock'") > 0, "the claim waited and was killed");
+        await transaction.RollbackAsync();
+
+        Assert.Equal(ClaimState.Claimed, (await claiming).State);
+        Assert.Equal($"claimed {Hex(claim.Token)} 1", await ReadAsync(claim));
+    }
+
+    [PostgresFact]
+    public async Task AllConnectionsKilled_BetweenCalls_IsNotNoticed()
+    {
+        await using var store = PostgresStores.Open(server.ConnectionString);
+        var claims = Enumerable.Range(0, 20).Select(_ => StoreContract.NewClaim()).ToList();
+        await Task.WhenAll(claims.Select(claim => store.ClaimAsync(claim, default).AsTask()));
+
+        Assert.InRange(await server.TerminateConnectionsAsync(), 2, 1000);
+
+        Assert.All(
+            await Task.WhenAll(claims.Select(claim => store.ClaimAsync(StoreContract.Duplicate(claim), default).AsTask())),
+            result => Assert.Equal(ClaimState.InProgress, result.State));
+    }
+
+    [PostgresFact(ownServer: true)]
+    public async Task AServerThatHangs_IsUnavailableInTime_AndWhatItWasSentHasNoEffectLater()
+    {
+        await using var own = await PostgresServer.StartOwnAsync();
+        await using var store = PostgresStores.Open(own.ConnectionString, Short);
+        var (held, claims) = (StoreContract.NewClaim(), Enumerable.Range(0, 40).Select(_ => StoreContract.NewClaim()).ToList());
+        await OnceServedAsync(() => store.WatchAsync(held.Id, default)); // it listens now
+        await Task.WhenAll(claims[..5].Append(held).Select(claim => OnceServedAsync(() => store.ClaimAsync(claim, default))));
+        var sessions = await own.QueryAsync("SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'idempotency-gateway' AND query NOT LIKE 'LISTEN%'");
+
+        await own.PauseAsync();
+        var watch = Stopwatch.StartNew();
+        foreach (var call in claims[5..].Select(claim => store.ClaimAsync(claim, default).AsTask()).Append(store.PingAsync(default).AsTask()).ToList())
+        {
+            await Assert.ThrowsAsync<StoreUnavailableException>(() => call);
+        }
+
+        Assert.InRange(watch.Elapsed, TimeSpan.Zero, InTime);
+        await own.ResumeAsync();
+        Assert.Equal(WriteResult.Done, await OnceServedAsync(() => store.SettleAsync(held, new byte[] { 1 }, default)));
+        await Eventually.TrueAsync(
+            async () => await own.QueryAsync($"SELECT count(*) FROM pg_stat_activity WHERE pid IN ({sessions})") is 0L, "the server has ended what was given up");
+
+        Assert.Equal(6L, await own.QueryAsync("SELECT count(*) FROM idempotency_records"));
+    }
+
+    /// <summary>Longer than the listening connection is believed in while it is silent.</summary>
+    [PostgresFact(ownServer: true)]
+    public async Task Changes_AreHeardAgain_AfterTheServerHung()
+    {
+        await using var own = await PostgresServer.StartOwnAsync();
+        await using var store = PostgresStores.Open(own.ConnectionString, Short);
+        var heard = new ConcurrentQueue<RecordId>();
+        store.Changed += heard.Enqueue;
+        var claim = StoreContract.NewClaim();
+        await OnceServedAsync(() => store.ClaimAsync(claim, default));
+        await OnceServedAsync(() => store.WatchAsync(claim.Id, default));
+        var listening = await own.QueryAsync("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
+
+        await own.PauseAsync();
+        await Task.Delay(TimeSpan.FromSeconds(8));
+        await own.ResumeAsync();
+        await Eventually.TrueAsync(
+            async () => await own.QueryAsync($"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> {listening}") is 1L, "it listens again");
+        await OnceServedAsync(() => store.SettleAsync(claim, new byte[] { 1 }, default));
+
+        await Eventually.TrueAsync(() => heard.Contains(claim.Id), "the change is heard");
+    }
+
+    [PostgresFact]
+    public async Task APoolThatIsExhausted_RefusesInTime_AndServesAgain()
+    {
+        await using var store = PostgresStores.Open($"{server.ConnectionString};Maximum Pool Size=3", Short);
+        var blocked = Enumerable.Range(0, 3).Select(_ => StoreContract.NewClaim()).ToList();
+        await OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        await using var blocker = new NpgsqlConnection(server.ConnectionString);
+        await blocker.OpenAsync();
+        await using (await blocker.BeginTransactionAsync())
+        {
+            foreach (var claim in blocked)
+            {
+                await InsertAsync(blocker, claim);
+            }
+
+            var watch = Stopwatch.StartNew();
+            foreach (var call in blocked.Concat(Enumerable.Range(0, 30).Select(_ => StoreContract.NewClaim())).Select(claim => store.ClaimAsync(claim, default).AsTask()).ToList())
+            {
+                await Assert.ThrowsAsync<StoreUnavailableException>(() => call);
+            }
+
+            Assert.InRange(watch.Elapsed, TimeSpan.Zero, InTime);
+            await Eventually.TrueAsync(
+                async () => await server.QueryAsync("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") is 0L,
+                "the server has ended what was given up");
+        }
+
+        Assert.Equal(ClaimState.Claimed, (await OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+        Assert.All(await Task.WhenAll(blocked.Select(ReadAsync)), Assert.Null);
+    }
+
+    private static string Hex(ClaimToken token) => token.Value.ToString("N", CultureInfo.InvariantCulture);
+
+    /// <summary>Again, until the store is not unavailable.</summary>
+    private static async Task<T> OnceServedAsync<T>(Func<ValueTask<T>> call)
+    {
+        T? result = default;
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                try
+                {
+                    result = await call();
+                    return true;
+                }
+                catch (StoreUnavailableException)
+                {
+                    return false;
+                }
+            },
+            "the store serves");
+        return result!;
+    }
+
+    /// <summary>Without a commit, so that a claim of the same key waits for it.</summary>
+    private static async Task InsertAsync(NpgsqlConnection connection, ClaimRequest claim)
+    {
+        await using var insert = new NpgsqlCommand(
+            """
+            INSERT INTO idempotency_records (id, state, token, fingerprint, lease_until, expires_at)
+            VALUES ($1, 'claimed', gen_random_uuid(), '\x01' || sha256('x'), now() + interval '1 minute', now() + interval '1 day')
+            """,
+            connection);
+        insert.Parameters.Add(new() { Value = claim.Id.Digest.ToArray() });
+        await insert.ExecuteNonQueryAsync();
+    }
+
+    /// <summary>State, token and attempt of what is on record; a row that is over is not.</summary>
+    private async Task<string?> ReadAsync(ClaimRequest claim) => await server.QueryAsync(
+        $"SELECT concat_ws(' ', state, replace(token::text, '-', ''), attempt) FROM idempotency_records WHERE id = '\\x{claim.Id}' AND expires_at > now()") as string;
+
+    /// <summary>Another one after every write.</summary>
+    private async Task<long?> ReadVersionAsync(ClaimRequest claim) =>
+        await server.QueryAsync($"SELECT version FROM idempotency_records WHERE id = '\\x{claim.Id}'") as long?;
+}

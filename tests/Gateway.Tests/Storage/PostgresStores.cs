@@ -1,0 +1,18 @@
+using Gateway.Storage;
+using Gateway.Storage.Postgres;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Gateway.Tests.Storage;
+
+/// <summary>Opens PostgreSQL stores.</summary>
+internal static class PostgresStores
+{
+    /// <summary>Longer than any healthy call takes on a busy machine.</summary>
+    public static readonly TimeSpan Patient = TimeSpan.FromSeconds(5);
+
+    public static PostgresStore Open(string connectionString, TimeSpan? timeout = null, ILogger<PostgresStore>? logger = null) => new(
+        new StoreSettings { Kind = StoreKind.Postgres, Timeout = timeout ?? Patient, Postgres = new() { ConnectionString = connectionString } },
+        TimeProvider.System,
+        logger ?? NullLogger<PostgresStore>.Instance);
+}
