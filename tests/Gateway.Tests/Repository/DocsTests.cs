@@ -113,7 +113,7 @@ public sealed partial class DocsTests
         var missing = from document in Documents.All
                       from Match match in NamedFile.Matches(RepositoryFiles.Read(document))
                       let name = match.Groups[1].Value
-                      where !Exists(name) && !Exists($"src/Gateway/{name}")
+                      where !Exists(name) && !Exists($"src/Gateway/{name}") && !Exists($"src/DemoBackend/{name}")
                       select $"{document}: {name}";
 
         Assert.Empty(missing);

@@ -114,8 +114,8 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         await using var own = await PostgresServer.StartOwnAsync();
         await using var store = PostgresStores.Open(own.ConnectionString, Short);
         var (held, claims) = (StoreContract.NewClaim(), Enumerable.Range(0, 40).Select(_ => StoreContract.NewClaim()).ToList());
-        await OnceServedAsync(() => store.WatchAsync(held.Id, default)); // it listens now
-        await Task.WhenAll(claims[..5].Append(held).Select(claim => OnceServedAsync(() => store.ClaimAsync(claim, default))));
+        await PostgresStores.OnceServedAsync(() => store.WatchAsync(held.Id, default)); // it listens now
+        await Task.WhenAll(claims[..5].Append(held).Select(claim => PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default))));
         var sessions = await own.QueryAsync("SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'idempotency-gateway' AND query NOT LIKE 'LISTEN%'");
 
         await own.PauseAsync();
@@ -127,7 +127,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
 
         Assert.InRange(watch.Elapsed, TimeSpan.Zero, InTime);
         await own.ResumeAsync();
-        Assert.Equal(WriteResult.Done, await OnceServedAsync(() => store.SettleAsync(held, new byte[] { 1 }, default)));
+        Assert.Equal(WriteResult.Done, await PostgresStores.OnceServedAsync(() => store.SettleAsync(held, new byte[] { 1 }, default)));
         await Eventually.TrueAsync(
             async () => await own.QueryAsync($"SELECT count(*) FROM pg_stat_activity WHERE pid IN ({sessions})") is 0L, "the server has ended what was given up");
 
@@ -143,8 +143,8 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         var heard = new ConcurrentQueue<RecordId>();
         store.Changed += heard.Enqueue;
         var claim = StoreContract.NewClaim();
-        await OnceServedAsync(() => store.ClaimAsync(claim, default));
-        await OnceServedAsync(() => store.WatchAsync(claim.Id, default));
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default));
+        await PostgresStores.OnceServedAsync(() => store.WatchAsync(claim.Id, default));
         var listening = await own.QueryAsync("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
 
         await own.PauseAsync();
@@ -152,7 +152,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         await own.ResumeAsync();
         await Eventually.TrueAsync(
             async () => await own.QueryAsync($"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> {listening}") is 1L, "it listens again");
-        await OnceServedAsync(() => store.SettleAsync(claim, new byte[] { 1 }, default));
+        await PostgresStores.OnceServedAsync(() => store.SettleAsync(claim, new byte[] { 1 }, default));
 
         await Eventually.TrueAsync(() => heard.Contains(claim.Id), "the change is heard");
     }
@@ -162,7 +162,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     {
         await using var store = PostgresStores.Open($"{server.ConnectionString};Maximum Pool Size=3", Short);
         var blocked = Enumerable.Range(0, 3).Select(_ => StoreContract.NewClaim()).ToList();
-        await OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
         await using var blocker = new NpgsqlConnection(server.ConnectionString);
         await blocker.OpenAsync();
         await using (await blocker.BeginTransactionAsync())
@@ -184,32 +184,11 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
                 "the server has ended what was given up");
         }
 
-        Assert.Equal(ClaimState.Claimed, (await OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
         Assert.All(await Task.WhenAll(blocked.Select(ReadAsync)), Assert.Null);
     }
 
     private static string Hex(ClaimToken token) => token.Value.ToString("N", CultureInfo.InvariantCulture);
-
-    /// <summary>Again, until the store is not unavailable.</summary>
-    private static async Task<T> OnceServedAsync<T>(Func<ValueTask<T>> call)
-    {
-        T? result = default;
-        await Eventually.TrueAsync(
-            async () =>
-            {
-                try
-                {
-                    result = await call();
-                    return true;
-                }
-                catch (StoreUnavailableException)
-                {
-                    return false;
-                }
-            },
-            "the store serves");
-        return result!;
-    }
 
     /// <summary>Without a commit, so that a claim of the same key waits for it.</summary>
     private static async Task InsertAsync(NpgsqlConnection connection, ClaimRequest claim)

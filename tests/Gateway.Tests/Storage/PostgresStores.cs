@@ -1,5 +1,6 @@
 using Gateway.Storage;
 using Gateway.Storage.Postgres;
+using Gateway.Tests.Support;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -15,4 +16,25 @@ internal static class PostgresStores
         new StoreSettings { Kind = StoreKind.Postgres, Timeout = timeout ?? Patient, Postgres = new() { ConnectionString = connectionString } },
         TimeProvider.System,
         logger ?? NullLogger<PostgresStore>.Instance);
+
+    /// <summary>Again, until the store is not unavailable.</summary>
+    public static async Task<T> OnceServedAsync<T>(Func<ValueTask<T>> call)
+    {
+        T? result = default;
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                try
+                {
+                    result = await call();
+                    return true;
+                }
+                catch (StoreUnavailableException)
+                {
+                    return false;
+                }
+            },
+            "the store serves");
+        return result!;
+    }
 }
