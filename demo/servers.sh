@@ -10,8 +10,10 @@ schemas=()   # made in somebody's PostgreSQL, to be dropped
 
 cleanup() {
   local pid
-  for pid in ${pids[@]+"${pids[@]}"} $pending; do kill "$pid" 2>/dev/null || true; done
-  for pid in ${pids[@]+"${pids[@]}"} $pending; do
+  local newest_first=""
+  for pid in ${pids[@]+"${pids[@]}"} $pending; do newest_first="$pid $newest_first"; done
+  for pid in $newest_first; do # whoever uses a server ends before it
+    kill "$pid" 2>/dev/null || true
     for _ in {1..50}; do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     kill -9 "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
@@ -27,7 +29,8 @@ install() {  # PACKAGE
   echo "Installing $1 ..."
   local as_root=()
   ((EUID == 0)) || as_root=(sudo)
-  ${as_root[@]+"${as_root[@]}"} apt-get install -y -qq "$1" >"$tmp/apt.log" 2>&1 || { tail -n 5 "$tmp/apt.log" >&2; die "could not install $1"; }
+  # A fresh image has no package lists.
+  { ${as_root[@]+"${as_root[@]}"} apt-get update -qq && ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1"; } </dev/null >"$tmp/apt.log" 2>&1 || { tail -n 5 "$tmp/apt.log" >&2; die "could not install $1"; }
 }
 
 install_if_missing() {  # COMMAND PACKAGE
@@ -95,7 +98,7 @@ start_backend() {
   # The draining job leaves accounts alone long enough for the demo to show what a client left unfinished.
   start_or_die DemoBackend "listening on http://127\.0\.0\.1:[0-9]+" \
     env "${settings[@]}" dotnet "$(dll DemoBackend)" --urls http://127.0.0.1:0 --round-trip 50 --foreign-timeout 20000 \
-    --completer-interval 200 --completer-after 5000
+    --completer-interval 200 --completer-after 8000
   backend=${ready#* on }
   backend_pid=$started_pid
 }

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text.Json;
 
 namespace DemoBackend;
@@ -17,7 +18,7 @@ internal static class Accounts
         app.MapGet("/accounts/{id:long}", AccountRows.GetAsync);
     }
 
-    static async Task<IResult> OpenAsync(HttpContext http, IdempotencyKeys keys, AccountWalk walk)
+    static async Task<IResult> OpenAsync(HttpContext http, Database database, IdempotencyKeys keys, AccountWalk walk)
     {
         if (http.Request.Headers["Idempotency-Key"] is not [{ } name] || !IsKey(name))
             return Results.Problem($"Idempotency-Key is missing or wrong: one line of 1 to {MaxKeyLength} visible characters.", statusCode: 400);
@@ -26,16 +27,18 @@ internal static class Accounts
             return Results.Problem(error, statusCode: 400);
 
         var parameters = JsonSerializer.Serialize(account, JsonSerializerOptions.Web);
-        var key = await keys.StartAsync(name, http.Request.Method, http.Request.Path, parameters);
-        if (key.Params != parameters)
-            return Results.Problem("The Idempotency-Key was used with other parameters.", statusCode: 422);
-
+        IdempotencyKey key;
         try
         {
+            key = await keys.StartAsync(name, http.Request.Method, http.Request.Path, parameters);
+            if (key.Params != parameters)
+                return Results.Problem("The Idempotency-Key was used with other parameters.", statusCode: 422);
+
             key = await walk.WalkAsync(name, ForeignFaults.Of(http.Request));
         }
-        catch (ForeignSystemException e)
+        catch (Exception e) when (e is ForeignSystemException || (e is DbException failure && !database.IsSerializationFailure(failure)))
         {
+            // Not 500, which says that trying again is of no use: the retry goes on at the recovery point.
             http.Response.Headers.RetryAfter = "1";
             return Results.Problem(e.Message, statusCode: 503);
         }

@@ -111,6 +111,49 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         }
     }
 
+    /// <summary>A firewall that forgot its connections: what is open is silent, what is opened anew works.</summary>
+    [PostgresFact(ownServer: true)]
+    public async Task ConnectionsThatHang_AreReplaced_AlsoUnderLoad()
+    {
+        await using var own = await PostgresServer.StartOwnAsync();
+        await using var store = PostgresStores.Open($"{own.ConnectionString};Maximum Pool Size=3", Short);
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        using var enough = new CancellationTokenSource();
+        var load = Enumerable.Range(0, 20).Select(_ => ClaimUntilAsync(store, enough.Token)).ToList();
+        await Eventually.TrueAsync(
+            async () => await own.QueryAsync("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'idempotency-gateway'") is 4L, "the pool is full");
+        var processes = (string)(await own.QueryAsync("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'idempotency-gateway'"))!;
+        var hung = processes.Split(' ').Select(int.Parse).ToArray();
+
+        await Signals.SendAsync(hung, "STOP");
+
+        try
+        {
+            Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+        }
+        finally
+        {
+            await enough.CancelAsync();
+            await Task.WhenAll(load);
+            await Signals.SendAsync(hung, "CONT");
+        }
+    }
+
+    private static async Task ClaimUntilAsync(PostgresStore store, CancellationToken enough)
+    {
+        while (!enough.IsCancellationRequested)
+        {
+            try
+            {
+                await store.ClaimAsync(StoreContract.NewClaim(), default);
+            }
+            catch (StoreUnavailableException)
+            {
+                await Task.Delay(10, CancellationToken.None);
+            }
+        }
+    }
+
     private static async Task<NpgsqlConnection> OpenAsync(PostgresServer server)
     {
         var connection = new NpgsqlConnection(server.ConnectionString);

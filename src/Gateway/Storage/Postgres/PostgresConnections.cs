@@ -19,7 +19,6 @@ internal sealed class PostgresConnections : IAsyncDisposable
     private readonly PostgresSchema _schema;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private long _answeredAt;
     private int _outstanding;
     private volatile bool _failing;
 
@@ -61,7 +60,6 @@ internal sealed class PostgresConnections : IAsyncDisposable
         try
         {
             var result = await CountedAsync(call, sending, left).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time, cancellationToken);
-            Volatile.Write(ref _answeredAt, _time.GetTimestamp());
             if (_failing)
             {
                 _failing = false;
@@ -72,7 +70,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            throw Explain(e, sending, asked);
+            throw Explain(e, sending);
         }
     }
 
@@ -89,23 +87,30 @@ internal sealed class PostgresConnections : IAsyncDisposable
             using var bound = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time);
             for (var tries = 1; ; tries++)
             {
-                var (connection, pool) = await _pools.OpenAsync(bound.Token);
+                var (connection, pool) = await _pools.OpenAsync(asked => sending.Pool = asked, bound.Token);
+                pool.Begin();
                 try
                 {
                     await using (connection)
                     {
-                        return await CallAsync(connection, pool, call, sending, bound.Token);
+                        var result = await CallAsync(connection, call, sending, bound.Token);
+                        pool.Answered(_time.GetTimestamp());
+                        return result;
                     }
                 }
                 catch (Exception e) when (PostgresErrors.IsConnectionLost(e))
                 {
                     // The others of the pool are likely dead too.
-                    pool.Clear();
-                    sending.IsInDoubt = true;
+                    pool.Source.Clear();
+                    sending.IsInDoubt |= sending.HasBegun;
                     if (tries == MaxTries || bound.IsCancellationRequested)
                     {
                         throw;
                     }
+                }
+                finally
+                {
+                    pool.End();
                 }
             }
         }
@@ -116,19 +121,19 @@ internal sealed class PostgresConnections : IAsyncDisposable
     }
 
     private async Task<T> CallAsync<T>(
-        NpgsqlConnection connection, NpgsqlDataSource pool, Func<NpgsqlConnection, CancellationToken, Task<T>> call, Sending sending, CancellationToken bound)
+        NpgsqlConnection connection, Func<NpgsqlConnection, CancellationToken, Task<T>> call, Sending sending, CancellationToken bound)
     {
         string? warning = null;
         connection.Notice += (_, notice) => warning = notice.Notice.Routine == "SyncRepWaitForLSN" ? notice.Notice.MessageText : warning;
         await _schema.EnsureAsync(connection, bound);
-        sending.Begin(pool);
+        sending.Begin();
         var result = await call(connection, bound);
 
         // A server that is interrupted while it waits for its synchronous standby has committed all the same, and warns.
         return warning is null ? result : throw new StoreUnavailableException($"PostgreSQL warned: {warning}") { MayHaveTakenEffect = true };
     }
 
-    private StoreUnavailableException Explain(Exception e, Sending sending, long asked)
+    private StoreUnavailableException Explain(Exception e, Sending sending)
     {
         if (PostgresErrors.IsTableMissing(e))
         {
@@ -137,9 +142,17 @@ internal sealed class PostgresConnections : IAsyncDisposable
 
         var isLate = e is TimeoutException or OperationCanceledException;
         var wasSent = !isLate || !sending.TryGiveUp();
-        if (isLate && sending.Pool is { } pool && Volatile.Read(ref _answeredAt) < asked)
+        if (sending.Pool is { } pool)
         {
-            _pools.Replace(pool);
+            if (isLate)
+            {
+                _pools.Late(pool);
+            }
+            else if (PostgresErrors.IsReadOnly(e))
+            {
+                pool.Source.Clear();
+                _pools.Leave(pool);
+            }
         }
 
         var reason = e switch
@@ -173,7 +186,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
 
         private int _state;
         private volatile bool _isInDoubt;
-        private volatile NpgsqlDataSource? _pool;
+        private volatile PostgresPool? _pool;
 
         /// <summary>A try was sent, and its connection broke.</summary>
         public bool IsInDoubt
@@ -184,13 +197,16 @@ internal sealed class PostgresConnections : IAsyncDisposable
 
         public bool HasBegun => Volatile.Read(ref _state) == Begun;
 
-        /// <summary>Where it was sent last.</summary>
-        public NpgsqlDataSource? Pool => _pool;
+        /// <summary>Where it was, or is to be, sent last.</summary>
+        public PostgresPool? Pool
+        {
+            get => _pool;
+            set => _pool = value;
+        }
 
         /// <exception cref="OperationCanceledException">The caller has been told that it will never be sent.</exception>
-        public void Begin(NpgsqlDataSource pool)
+        public void Begin()
         {
-            _pool = pool;
             if (Interlocked.CompareExchange(ref _state, Begun, 0) == GivenUp)
             {
                 throw new OperationCanceledException("The call was given up.");

@@ -18,6 +18,9 @@ internal static class PostgresErrors
     /// <summary>The server refused, and executed nothing.</summary>
     public static bool IsRefusal(Exception e) => e is PostgresException && !IsConnectionLost(e);
 
+    /// <summary>The server takes no writes, for now: a standby, or a primary that is being left.</summary>
+    public static bool IsReadOnly(Exception e) => e is PostgresException { SqlState: PostgresErrorCodes.ReadOnlySqlTransaction };
+
     /// <summary>A table is missing: somebody dropped it, or this is another database now.</summary>
     public static bool IsTableMissing(Exception e) => e is PostgresException { SqlState: PostgresErrorCodes.UndefinedTable };
 

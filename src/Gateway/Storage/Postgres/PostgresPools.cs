@@ -12,14 +12,18 @@ internal sealed class PostgresPools : IAsyncDisposable
     /// <summary>Connections of one gateway to a host, unless the string says otherwise; a PostgreSQL takes 100 in all by default.</summary>
     private const int DefaultMaxPoolSize = 20;
 
+    /// <summary>How many replaced pools may still have calls that hang: a server that hangs must not run out of connections.</summary>
+    private const int MaxHanging = 2;
+
     private readonly StoreSettings _settings;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly NpgsqlConnectionStringBuilder[] _hosts;
-    private readonly NpgsqlDataSource[] _pools;
+    private readonly PostgresPool[] _pools;
+    private readonly NpgsqlDataSource[] _unpooled;
+    private readonly List<PostgresPool> _replaced = [];
     private readonly Lock _lock = new();
     private int _current;
-    private long _replacedAt;
     private string? _timeline;
 
     public PostgresPools(StoreSettings settings, TimeProvider time, ILogger logger)
@@ -30,7 +34,8 @@ internal sealed class PostgresPools : IAsyncDisposable
         var all = CreateString(settings);
         Description = $"PostgreSQL ({all.Host}, database {all.Database})";
         _hosts = [.. all.Host!.Split(',', StringSplitOptions.TrimEntries).Select(host => OfHost(all, host))];
-        _pools = [.. _hosts.Select(host => Build(host, pooling: true))];
+        _pools = [.. _hosts.Select(host => new PostgresPool(Build(host, pooling: true), time.GetTimestamp()))];
+        _unpooled = [.. _hosts.Select(host => Build(host, pooling: false))];
     }
 
     public string Description { get; }
@@ -64,50 +69,111 @@ internal sealed class PostgresPools : IAsyncDisposable
             ApplicationName = given.ApplicationName ?? "idempotency-gateway",
             Timeout = (int)Math.Ceiling(settings.Timeout.TotalSeconds), // of connecting
             CommandTimeout = 0, // ours comes first; ending a call that hangs would block threads
+            TcpKeepAlive = true,
+            TcpKeepAliveTime = 10, // seconds, as the next
+            TcpKeepAliveInterval = 5,
             NoResetOnClose = true, // no call leaves anything behind in its session
             Enlist = false,
         };
     }
 
     /// <summary>A connection to the server that takes writes, and the pool that it is of.</summary>
+    /// <param name="asked">Told of each pool before it is asked.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
     /// <exception cref="StoreUnavailableException">A server is a standby.</exception>
-    public Task<(NpgsqlConnection Connection, NpgsqlDataSource Pool)> OpenAsync(CancellationToken cancellationToken) =>
-        TryHostsAsync(host => _pools[host], cancellationToken);
+    public async Task<(NpgsqlConnection Connection, PostgresPool Pool)> OpenAsync(Action<PostgresPool> asked, CancellationToken cancellationToken)
+    {
+        for (var tried = 1; ;)
+        {
+            var host = Volatile.Read(ref _current);
+            var pool = Volatile.Read(ref _pools[host]);
+            asked(pool);
+            try
+            {
+                return (await pool.Source.OpenConnectionAsync(cancellationToken), pool);
+            }
+            catch (ObjectDisposedException) when (pool != Volatile.Read(ref _pools[host]))
+            {
+                // Replaced at this moment.
+            }
+            catch (Exception)
+            {
+                // A pool that is only busy is not left.
+                if (!(cancellationToken.IsCancellationRequested && _time.GetElapsedTime(pool.AnsweredAt) < _settings.Timeout))
+                {
+                    Leave(pool);
+                }
+
+                if (tried++ == _hosts.Length || cancellationToken.IsCancellationRequested)
+                {
+                    throw;
+                }
+            }
+        }
+    }
 
     /// <summary>The same outside the pools; disposing it closes it. For LISTEN.</summary>
-    public async Task<NpgsqlConnection> OpenOwnAsync(CancellationToken cancellationToken) =>
-        (await TryHostsAsync(host => Build(_hosts[host], pooling: false), cancellationToken)).Connection;
+    public async Task<NpgsqlConnection> OpenOwnAsync(CancellationToken cancellationToken)
+    {
+        var first = Volatile.Read(ref _current);
+        for (var tried = 1; ; tried++)
+        {
+            try
+            {
+                return await _unpooled[(first + tried - 1) % _hosts.Length].OpenConnectionAsync(cancellationToken);
+            }
+            catch (Exception) when (tried < _hosts.Length && !cancellationToken.IsCancellationRequested)
+            {
+                // The next host.
+            }
+        }
+    }
 
-    /// <summary>Calls on this pool hang: later ones get new connections, and those that hang end by themselves, some day.</summary>
-    public void Replace(NpgsqlDataSource pool)
+    /// <summary>The next call begins with the next host.</summary>
+    public void Leave(PostgresPool pool)
+    {
+        var host = Array.IndexOf(_pools, pool);
+        if (host >= 0)
+        {
+            Interlocked.CompareExchange(ref _current, (host + 1) % _hosts.Length, host);
+        }
+    }
+
+    /// <summary>
+    /// A call got no answer in time. When none did for that long, later ones get new connections; those that hang end by themselves, some
+    /// day, and only so many of them are left hanging.
+    /// </summary>
+    public void Late(PostgresPool pool)
     {
         lock (_lock)
         {
-            // Not again while the server may still be busy with what hung before.
             var host = Array.IndexOf(_pools, pool);
-            if (host >= 0 && (_replacedAt == 0 || _time.GetElapsedTime(_replacedAt) > 3 * _settings.Timeout))
+            _replaced.RemoveAll(old => old.UnderWay == 0);
+            if (host >= 0 && pool.UnderWay > 0 && _replaced.Count < MaxHanging && _time.GetElapsedTime(pool.AnsweredAt) > _settings.Timeout)
             {
-                _replacedAt = _time.GetTimestamp();
-                _pools[host] = Build(_hosts[host], pooling: true);
-                _ = pool.DisposeAsync().AsTask();
+                _replaced.Add(pool);
+                Volatile.Write(ref _pools[host], new PostgresPool(Build(_hosts[host], pooling: true), _time.GetTimestamp()));
+                _ = pool.Source.DisposeAsync().AsTask();
             }
         }
     }
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var pool in _pools)
+        foreach (var source in _pools.Select(pool => pool.Source).Concat(_unpooled))
         {
-            await pool.DisposeAsync();
+            await source.DisposeAsync();
         }
     }
 
     private static NpgsqlConnectionStringBuilder OfHost(NpgsqlConnectionStringBuilder all, string host)
     {
         var own = new NpgsqlConnectionStringBuilder(all.ConnectionString) { Host = host };
-        if (host.Split(':') is [var name, var port] && int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+        var colon = host.LastIndexOf(':');
+        var hasPort = colon > 0 && (host[0] == '[' ? host[colon - 1] == ']' : host.IndexOf(':', StringComparison.Ordinal) == colon);
+        if (hasPort && int.TryParse(host[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port))
         {
-            (own.Host, own.Port) = (name, number);
+            (own.Host, own.Port) = (host[..colon].Trim('[', ']'), port);
         }
 
         return own;
@@ -121,28 +187,6 @@ internal sealed class PostgresPools : IAsyncDisposable
         return builder.Build();
     }
 
-    private async Task<(NpgsqlConnection Connection, NpgsqlDataSource Pool)> TryHostsAsync(Func<int, NpgsqlDataSource> poolOf, CancellationToken cancellationToken)
-    {
-        for (var tried = 1; ; tried++)
-        {
-            var host = Volatile.Read(ref _current);
-            var pool = poolOf(host);
-            try
-            {
-                return (await pool.OpenConnectionAsync(cancellationToken), pool);
-            }
-            catch (Exception)
-            {
-                // Whatever it was, the next call begins with the next host.
-                Interlocked.CompareExchange(ref _current, (host + 1) % _hosts.Length, host);
-                if (tried == _hosts.Length || cancellationToken.IsCancellationRequested)
-                {
-                    throw;
-                }
-            }
-        }
-    }
-
     /// <summary>Every physical connection, once.</summary>
     private async Task PrepareAsync(NpgsqlConnection connection)
     {
@@ -151,7 +195,8 @@ internal sealed class PostgresPools : IAsyncDisposable
             """
             SELECT set_config('statement_timeout', $1, false), set_config('default_transaction_isolation', 'read committed', false),
               set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
-              pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END
+              pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+              current_setting('transaction_read_only') = 'on'
             """,
             connection)
         {
@@ -163,6 +208,11 @@ internal sealed class PostgresPools : IAsyncDisposable
         if (row.GetBoolean(3))
         {
             throw new StoreUnavailableException("this PostgreSQL is a standby; claims are made on the primary only");
+        }
+
+        if (_hosts.Length > 1 && row.GetBoolean(5))
+        {
+            throw new StoreUnavailableException("this PostgreSQL takes no writes (transaction_read_only)");
         }
 
         var timeline = row.GetString(4);

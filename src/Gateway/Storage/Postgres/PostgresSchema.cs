@@ -16,6 +16,9 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
 
     private const string Advice = "an administrator can create the tables with schema.sql (docs/operations.md, PostgreSQL)";
 
+    /// <summary>Seconds for one command: everybody waits for the one connection that does this.</summary>
+    private const int Patience = 3;
+
     private readonly SemaphoreSlim _one = new(1);
     private volatile bool _isReady;
     private volatile byte[]? _secret;
@@ -58,23 +61,16 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
         var version = await ReadVersionAsync(connection);
         if (version is null)
         {
-            await using var transaction = await connection.BeginTransactionAsync();
             try
             {
-                await ScalarAsync(connection, "SELECT pg_advisory_xact_lock($1)", MigrationLock);
-#pragma warning disable CA2100 // our own file
-                await using (var create = new NpgsqlCommand(EmbeddedResource.Read("Postgres/schema.sql"), connection))
-#pragma warning restore CA2100
-                {
-                    await create.ExecuteNonQueryAsync();
-                }
+                // One command is one transaction.
+                await ScalarAsync(connection, $"SELECT pg_advisory_xact_lock({MigrationLock}); {EmbeddedResource.Read("Postgres/schema.sql")}");
             }
             catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.InvalidSchemaName)
             {
                 throw new StoreUnavailableException($"the tables are missing and cannot be created ({e.SqlState}, {e.MessageText}); {Advice}", e);
             }
 
-            await transaction.CommitAsync();
             if (_secret is not null)
             {
                 StoreLog.TablesRecreated(logger, description);
@@ -90,7 +86,7 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
 
         try
         {
-            await ScalarAsync(connection, $"SELECT count(*) FROM (SELECT {PostgresSql.AllColumns} FROM idempotency_records LIMIT 0) AS none", null);
+            await ScalarAsync(connection, $"SELECT count(*) FROM (SELECT {PostgresSql.AllColumns} FROM idempotency_records LIMIT 0) AS none");
         }
         catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.UndefinedTable)
         {
@@ -100,8 +96,8 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
 
     /// <summary>Null when there are no tables.</summary>
     private static async Task<int?> ReadVersionAsync(NpgsqlConnection connection) =>
-        await ScalarAsync(connection, "SELECT to_regclass('idempotency_schema') IS NOT NULL", null) is true
-            ? await ScalarAsync(connection, "SELECT version FROM idempotency_schema", null) as int?
+        await ScalarAsync(connection, "SELECT to_regclass('idempotency_schema') IS NOT NULL") is true
+            ? await ScalarAsync(connection, "SELECT version FROM idempotency_schema") as int?
             : null;
 
     /// <summary>What a crash of the server would lose, told once.</summary>
@@ -121,7 +117,7 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
         var own = _secret;
         await ScalarAsync(
             connection, "INSERT INTO idempotency_secret (value) VALUES ($1) ON CONFLICT DO NOTHING", own ?? RandomNumberGenerator.GetBytes(Digest.Size));
-        var shared = (byte[])(await ScalarAsync(connection, "SELECT value FROM idempotency_secret", null))!;
+        var shared = (byte[])(await ScalarAsync(connection, "SELECT value FROM idempotency_secret"))!;
         if (own is not null && !own.AsSpan().SequenceEqual(shared))
         {
             StoreLog.SecretChanged(logger, description);
@@ -130,10 +126,10 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
         _secret = shared;
     }
 
-    private static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, object? parameter)
+    private static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, object? parameter = null)
     {
 #pragma warning disable CA2100 // constants of this file
-        await using var command = new NpgsqlCommand(sql, connection);
+        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = Patience };
 #pragma warning restore CA2100
         if (parameter is not null)
         {

@@ -184,7 +184,8 @@ internal sealed class PostgresStore : IIdempotencyStore
                     if (!RecordRules.MayForget(row.Record, row.Now))
                     {
                         // Done by an earlier try, whose acknowledgement was lost.
-                        return row.Record is { IsForgotten: true } record && record.ExpiresAt == keptOutUntil;
+                        return row.Record is { IsForgotten: true } record && record.ExpiresAt == keptOutUntil
+                            && await PostgresRecords.ConfirmAsync(connection, id, row.Version);
                     }
 
                     keptOutUntil = row.Now + RecordRules.Milliseconds(IIdempotencyStore.ForgottenFor);
