@@ -11,6 +11,9 @@ public sealed class PostgresStoreTests(PostgresServer server) : StoreContract, I
     /// <summary>The server's clock cannot be moved: short leases are waited for.</summary>
     internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
 
+    /// <summary>A call takes several round trips, and commits.</summary>
+    internal override int Histories => 40;
+
     [PostgresFact]
     public async Task AnotherInstance_HearsChangesAndDeletions_AlsoAfterItsConnectionWasKilled()
     {

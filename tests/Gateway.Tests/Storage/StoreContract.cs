@@ -229,6 +229,9 @@ public abstract partial class StoreContract : IAsyncLifetime
         }
     }
 
+    /// <summary>How many random histories; all of a step must be through in a fraction of the lease.</summary>
+    internal virtual int Histories => 150;
+
     /// <summary>Short enough to wait for where the store's clock cannot be moved.</summary>
     internal abstract TimeSpan ShortLease { get; }
 
@@ -247,7 +250,7 @@ public abstract partial class StoreContract : IAsyncLifetime
     {
         // The step lies between the lease and twice the lease, the retention between two steps and three: no comparison is close.
         var (lease, step, retention) = (TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(7.5));
-        var histories = Enumerable.Range(1, 150).Select(seed => new RandomHistory(seed, lease, retention)).ToList();
+        var histories = Enumerable.Range(1, Histories).Select(seed => new RandomHistory(seed, lease, retention)).ToList();
         var started = TimeProvider.System.GetTimestamp();
         for (var steps = 0; steps < 4; steps++)
         {
