@@ -169,6 +169,12 @@ internal sealed class PostgresPools : IAsyncDisposable
     private static NpgsqlConnectionStringBuilder OfHost(NpgsqlConnectionStringBuilder all, string host)
     {
         var own = new NpgsqlConnectionStringBuilder(all.ConnectionString) { Host = host };
+        if (host.StartsWith('/'))
+        {
+            // A Unix socket, which knows no TCP options.
+            (own.TcpKeepAlive, own.TcpKeepAliveTime, own.TcpKeepAliveInterval) = (false, 0, 0);
+        }
+
         var colon = host.LastIndexOf(':');
         var hasPort = colon > 0 && (host[0] == '[' ? host[colon - 1] == ']' : host.IndexOf(':', StringComparison.Ordinal) == colon);
         if (hasPort && int.TryParse(host[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port))
