@@ -9,6 +9,8 @@ namespace Gateway.Tests.Support;
 internal sealed class ProxiedConnection(Socket client, Func<TcpDirections, Task> pass) : IDisposable
 {
     private readonly Socket _server = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly SyncPoint _healed = new();
+    private volatile bool _isForgotten;
 
     /// <summary>Returns when both directions have ended, or when the connection broke.</summary>
     public async Task RunAsync(string host, int port)
@@ -25,9 +27,16 @@ internal sealed class ProxiedConnection(Socket client, Func<TcpDirections, Task>
         }
     }
 
+    /// <summary>Nothing passes any more, and neither end is told, until <see cref="Heal"/>.</summary>
+    public void Forget() => _isForgotten = true;
+
+    /// <summary>Delivers what was held back, for good.</summary>
+    public void Heal() => _healed.Release();
+
     /// <summary>Both ends see RST.</summary>
     public void Reset()
     {
+        Heal();
         Reset(client);
         Reset(_server);
     }
@@ -59,6 +68,11 @@ internal sealed class ProxiedConnection(Socket client, Func<TcpDirections, Task>
         {
             count = await ReceiveAsync(from, buffer);
             await pass(direction);
+            if (_isForgotten)
+            {
+                await _healed.Released;
+            }
+
             for (var sent = 0; sent < count;)
             {
                 sent += await to.SendAsync(buffer.AsMemory(sent, count - sent));

@@ -42,6 +42,15 @@ public sealed class TcpProxy : IAsyncDisposable
         _toClient = directions.HasFlag(TcpDirections.ToClient) ? Interrupted(_toClient) : _toClient;
     }
 
+    /// <summary>A firewall that lost its state: connections that are open now go silent without closing, those opened later pass.</summary>
+    public void ForgetConnections()
+    {
+        foreach (var connection in _open.Keys)
+        {
+            connection.Forget();
+        }
+    }
+
     /// <summary>Closes every connection with RST; new ones pass.</summary>
     public void Cut()
     {
@@ -74,6 +83,11 @@ public sealed class TcpProxy : IAsyncDisposable
     {
         _toServer.Release();
         _toClient.Release();
+        foreach (var connection in _open.Keys)
+        {
+            connection.Heal();
+        }
+
         if (_listener is null)
         {
             Listen();

@@ -42,6 +42,25 @@ public sealed class ProxyTests
     }
 
     [Fact]
+    public async Task Proxy_ForgetConnections_SilencesThoseThatAreOpen_AndPassesNewOnes()
+    {
+        await using var backend = await ScriptedBackend.StartAsync();
+        await using var proxy = TcpProxy.Start(new Uri(backend.Url).Authority);
+        using var early = KeyedRequests.NewClient();
+        using var late = KeyedRequests.NewClient();
+        await KeyedRequests.PostAsync(early, $"http://{proxy.Endpoint}", "before");
+
+        proxy.ForgetConnections();
+        var silent = KeyedRequests.PostAsync(early, $"http://{proxy.Endpoint}", "during");
+        Assert.Equal(201, (await KeyedRequests.PostAsync(late, $"http://{proxy.Endpoint}", "anew")).Status);
+        Assert.Equal(2, backend.Ledger.Count);
+        proxy.Heal();
+
+        Assert.Equal(201, (await silent).Status);
+        Assert.Equal(3, backend.Ledger.Count);
+    }
+
+    [Fact]
     public async Task Proxy_RefusesConnects_UntilHealed()
     {
         await using var backend = await ScriptedBackend.StartAsync();
