@@ -28,6 +28,7 @@ public abstract class NearCopyTests(PolicyGateways gateways)
 
         Expect.Replay(first, await gateways.PostUntilAnsweredAsync(without, path, _key));
         Assert.Single(gateways.ArrivalsAt(path));
+        await gateways.StoreIsBackAsync();
     }
 
     [StoreFact]

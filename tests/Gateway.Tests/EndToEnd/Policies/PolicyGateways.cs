@@ -168,6 +168,15 @@ public abstract class PolicyGateways : IAsyncLifetime
         return answer!;
     }
 
+    /// <summary>Returns when every gateway serves keyed requests again, after the store was away.</summary>
+    public async Task StoreIsBackAsync()
+    {
+        foreach (var gateway in _gateways)
+        {
+            Assert.Equal(StatusCodes.Status201Created, (await PostUntilAnsweredAsync(gateway, NewPath("wait"), EmbeddedGateway.NewKey())).Status);
+        }
+    }
+
     /// <summary>Takes the store away from the gateways, until it is disposed.</summary>
     public abstract Task<IAsyncDisposable> SuspendStoreAsync();
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
 using Microsoft.AspNetCore.Http;
 using Xunit;
@@ -23,27 +24,13 @@ public abstract class WaitTests(PolicyGateways gateways)
     public async Task ADuplicate_GetsTheFirstAnswer_AsSoonAsItIsThere()
     {
         var late = new List<TimeSpan>();
-        for (var round = 0; round < 5; round++)
-        {
-            var (path, key) = (PolicyGateways.NewPath("wait"), EmbeddedGateway.NewKey());
-            using var held = gateways.HoldAt(path);
-            var running = gateways.PostAsync(gateways.First, path, key);
-            await gateways.ArrivedAsync(path);
-            var duplicates = Task.WhenAll(gateways.PostAsync(gateways.First, path, key), gateways.PostAsync(gateways.Other, path, key));
-            await Task.Delay(Beginning);
-            Assert.False(duplicates.IsCompleted);
-
-            held.Release();
-            var first = await running;
-            var answered = Stopwatch.StartNew();
-            var replays = await duplicates;
-            late.Add(answered.Elapsed);
-
-            Assert.Single(gateways.ArrivalsAt(path));
-            Assert.All(replays, replay => Expect.Replay(first, replay));
-        }
-
-        Assert.True(late.Order().ElementAt(late.Count / 2) < Prompt, $"not told by the store: {string.Join(", ", late)}");
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                late.Add(await ReplayedAfterAsync());
+                return late.Count >= 5 && late.TakeLast(5).Order().ElementAt(2) < Prompt;
+            },
+            $"told by the store, and not found by asking again; a store that hung in another test is heard again {RedisAnnouncements.RenewInterval} later");
     }
 
     [StoreFact]
@@ -266,6 +253,7 @@ public abstract class WaitTests(PolicyGateways gateways)
         Assert.Equal(201, (await running).Status);
         Assert.Equal(201, (await waiting).Status);
         Assert.Single(gateways.ArrivalsAt(path));
+        await gateways.StoreIsBackAsync();
     }
 
     [StoreFact]
@@ -312,6 +300,28 @@ public abstract class WaitTests(PolicyGateways gateways)
         Expect.Problem(503, "shutting-down", await waiting);
         Assert.Single(gateways.ArrivalsAt(path));
         Assert.Equal(0, await exit);
+    }
+
+    /// <summary>How long after the first answer the last of two duplicates, each at its gateway, got the replay.</summary>
+    private async Task<TimeSpan> ReplayedAfterAsync()
+    {
+        var (path, key) = (PolicyGateways.NewPath("wait"), EmbeddedGateway.NewKey());
+        using var held = gateways.HoldAt(path);
+        var running = gateways.PostUntilAnsweredAsync(gateways.First, path, key);
+        await gateways.ArrivedAsync(path);
+        var duplicates = Task.WhenAll(gateways.PostAsync(gateways.First, path, key), gateways.PostAsync(gateways.Other, path, key));
+        await Task.Delay(Beginning);
+        Assert.False(duplicates.IsCompleted);
+
+        held.Release();
+        var first = await running;
+        var answered = Stopwatch.StartNew();
+        var replays = await duplicates;
+        var late = answered.Elapsed;
+
+        Assert.Single(gateways.ArrivalsAt(path));
+        Assert.All(replays, replay => Expect.Replay(first, replay));
+        return late;
     }
 
     internal static Task ShuttingDownAsync(GatewayProcess gateway) => Eventually.TrueAsync(
