@@ -32,8 +32,10 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         Assert.Equal(WriteResult.Done, await store.SettleAsync(quick, new byte[] { 1 }, default));
     }
 
-    [PostgresFact(ownServer: true)]
-    public async Task AClaimThatTheSynchronousStandbyMayLack_IsNotHad_AndIsFreeOnceItIsReleased()
+    [PostgresTheory(ownServer: true)]
+    [InlineData("pg_terminate_backend")] // the client sees its connection end
+    [InlineData("pg_cancel_backend")] // the client is told that all is well, and warned
+    public async Task AClaimThatTheSynchronousStandbyMayLack_IsNotHad_AndIsFreeOnceItIsReleased(string interrupt)
     {
         await using var own = await PostgresServer.StartOwnAsync();
         await using var store = PostgresStores.Open(own.ConnectionString, Short);
@@ -43,9 +45,10 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         await Eventually.TrueAsync(async () => await own.QueryAsync("SHOW synchronous_standby_names") is "absent", "the server waits for a standby");
         var claim = StoreContract.NewClaim();
 
-        // The server process that waits is ended: the claim is committed here, and may never be elsewhere.
+        // The server process that waits is interrupted: the claim is committed here, and may never be elsewhere.
         var claiming = store.ClaimAsync(claim, default).AsTask();
-        await Eventually.TrueAsync(async () => await own.TerminateConnectionsAsync("wait_event = 'SyncRep'") > 0 || claiming.IsCompleted, "it waited");
+        await Eventually.TrueAsync(
+            async () => await own.QueryAsync($"SELECT count({interrupt}(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") is > 0L || claiming.IsCompleted, "it waited");
         var unavailable = await Assert.ThrowsAsync<StoreUnavailableException>(() => claiming);
         Assert.True(unavailable.MayHaveTakenEffect);
 
@@ -79,19 +82,24 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
     [PostgresFact]
     public async Task AClaimThatMayStand_IsNotForgotten_WhenTheNextTryIsRefused()
     {
-        await using var link = TcpProxy.Start(server.Endpoint);
-        await using var store = PostgresStores.Open(server.ConnectionStringVia(link.Endpoint));
+        await using var own = await PostgresServer.NewDatabaseAsync();
+        var database = new NpgsqlConnectionStringBuilder(own.ConnectionString).Database;
+        await using var link = TcpProxy.Start(own.Endpoint);
+        await using var store = PostgresStores.Open(own.ConnectionStringVia(link.Endpoint));
         await store.ClaimAsync(StoreContract.NewClaim(), default);
         var claim = StoreContract.NewClaim();
 
         link.BlackHole(TcpDirections.ToClient);
         var claiming = store.ClaimAsync(claim, default).AsTask();
         await Eventually.TrueAsync(
-            async () => await server.QueryAsync($"SELECT count(*) FROM idempotency_records WHERE id = '\\x{claim.Id}'") is 1L, "the server has done it");
-        link.Refuse();
+            async () => await own.QueryAsync($"SELECT count(*) FROM idempotency_records WHERE id = '\\x{claim.Id}'") is 1L, "the server has done it");
+        await server.QueryAsync($"ALTER DATABASE {database} ALLOW_CONNECTIONS false");
         link.Cut();
+        link.Heal();
 
-        Assert.True((await Assert.ThrowsAsync<StoreUnavailableException>(() => claiming)).MayHaveTakenEffect);
+        var unavailable = await Assert.ThrowsAsync<StoreUnavailableException>(() => claiming);
+        Assert.Contains("55000", unavailable.Message, StringComparison.Ordinal); // the server's own word, which it has for the next try only
+        Assert.True(unavailable.MayHaveTakenEffect);
     }
 
     [PostgresFact]
