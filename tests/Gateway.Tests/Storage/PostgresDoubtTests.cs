@@ -145,6 +145,28 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         }
     }
 
+    [PostgresFact]
+    public async Task AConnectionThatHangsWhileItLooksAtTheTables_DoesNotHoldUpTheOthers()
+    {
+        await using var link = TcpProxy.Start(server.Endpoint);
+        await using var store = PostgresStores.Open($"{server.ConnectionStringVia(link.Endpoint)};Application Name=looking", Short);
+        await using var first = PostgresStores.Open(server.ConnectionString);
+        await first.PingAsync(default); // the tables are there
+        await using var connection = await OpenAsync(server);
+        await using var transaction = await connection.BeginTransactionAsync();
+        await using var hold = new NpgsqlCommand("LOCK TABLE idempotency_schema", connection, transaction);
+        await hold.ExecuteNonQueryAsync();
+        var looking = store.PingAsync(default).AsTask();
+        await Eventually.TrueAsync(
+            async () => await server.QueryAsync("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'looking' AND wait_event_type = 'Lock'") is 1L, "it looks");
+
+        link.ForgetConnections();
+        await transaction.RollbackAsync();
+
+        await Assert.ThrowsAsync<StoreUnavailableException>(() => looking);
+        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+    }
+
     private static async Task ClaimUntilAsync(PostgresStore store, CancellationToken enough)
     {
         while (!enough.IsCancellationRequested)
