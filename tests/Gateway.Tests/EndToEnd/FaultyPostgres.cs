@@ -23,5 +23,9 @@ public sealed class FaultyPostgres : FaultyStore
 
     public override Task GiveAwayAsync() => _server.QueryAsync("UPDATE idempotency_records SET token = gen_random_uuid(), version = nextval('idempotency_version')");
 
+    public override async Task<DateTimeOffset> ReadClockAsync() => (DateTime)(await _server.QueryAsync("SELECT clock_timestamp()"))!;
+
     public override ValueTask DisposeAsync() => _server.DisposeAsync();
+
+    internal override void LiveBy(FakeClock clock) => _server.Environment = clock.Environment;
 }

@@ -29,5 +29,10 @@ public sealed class FaultyRedis(params string[] settings) : FaultyStore
     public override Task GiveAwayAsync() => _server.CommandAsync(
         "EVAL", "for _, key in ipairs(redis.call('KEYS', '*')) do if redis.call('TYPE', key).ok == 'hash' then redis.call('HSET', key, 't', '0123456789abcdef') end end", "0");
 
+    public override async Task<DateTimeOffset> ReadClockAsync() =>
+        DateTimeOffset.FromUnixTimeSeconds(long.Parse((await _server.CommandAsync("TIME")).Split('\n')[0], CultureInfo.InvariantCulture));
+
     public override ValueTask DisposeAsync() => _server.DisposeAsync();
+
+    internal override void LiveBy(FakeClock clock) => _server.Environment = clock.Environment;
 }

@@ -1,3 +1,5 @@
+using Gateway.Tests.Support;
+
 namespace Gateway.Tests.EndToEnd;
 
 /// <summary>A store's server of a test's own, which the test takes away and brings back.</summary>
@@ -25,5 +27,11 @@ public abstract class FaultyStore : IAsyncDisposable
     /// <summary>As if it had lost its records, and another owner had claimed every key.</summary>
     public abstract Task GiveAwayAsync();
 
+    /// <summary>What it takes for the time.</summary>
+    public abstract Task<DateTimeOffset> ReadClockAsync();
+
     public abstract ValueTask DisposeAsync();
+
+    /// <summary>From its next start on.</summary>
+    internal abstract void LiveBy(FakeClock clock);
 }

@@ -15,7 +15,10 @@ internal static class GatewayConfig
     public static object Redis(string endpoint) => new { Kind = "Redis", Redis = new { Configuration = endpoint } };
 
     /// <summary>The section <c>Store</c> for a database of a PostgreSQL server.</summary>
-    public static object Postgres(string connectionString) => new { Kind = "Postgres", Postgres = new { ConnectionString = connectionString } };
+    /// <param name="connectionString">As it stands in the file.</param>
+    /// <param name="timeout">Of each call, if not the default: for a load under which one may take longer on a shared machine.</param>
+    public static object Postgres(string connectionString, string? timeout = null) =>
+        new { Kind = "Postgres", Timeout = timeout, Postgres = new { ConnectionString = connectionString } };
 
     /// <param name="store">The section <c>Store</c>.</param>
     /// <param name="policies">The section <c>Idempotency:Policies</c>, any object that serialises to it.</param>

@@ -31,6 +31,17 @@ public sealed partial class HotKeyTests
         Assert.InRange(others, 0, Duplicates / 10); // the watch over the connection
     }
 
+    [PostgresFact(ownServer: true)]
+    public async Task DuplicatesOfOneKey_OverPostgres_AreAllInProgress_AndCostOneCallEach()
+    {
+        await using var postgres = await PostgresServer.StartCountingAsync();
+        var before = 0;
+        await SendAllAsync(GatewayConfig.Postgres(postgres.ConnectionString, timeout: "00:00:05"), async () => before = await postgres.CountTransactionsAsync());
+
+        var transactions = await postgres.CountTransactionsAsync() - before;
+        Assert.InRange(transactions, Duplicates, Duplicates + 20); // renewals, the watch over the connection, and the last word
+    }
+
     [GeneratedRegex(@"cmdstat_(\S+):calls=(\d+)")]
     private static partial Regex Calls { get; }
 

@@ -6,21 +6,31 @@ using Xunit;
 
 namespace Gateway.Tests.Faults;
 
-/// <summary>Somebody sets the clock of Redis's machine, or a gateway's, by an hour. A lease may end early or late; nothing runs twice.</summary>
-public sealed class StoreClockTests : StoreFaults
+/// <summary>Somebody sets the clock of the store's machine, or a gateway's, by an hour. A lease may end early or late; nothing runs twice.</summary>
+public abstract class StoreClockTests(FaultyStore store) : StoreFaults
 {
-    /// <summary>The shortest, so that it ends within the test unless it is renewed.</summary>
+    /// <summary>The route of a lease that ends within the test unless it is renewed.</summary>
     private const string Brief = "/brief";
 
-    [FakeClockTheory]
+    /// <summary>Longer than the shortest: whoever asks for the time by way of the fake clock is slow on a busy machine.</summary>
+    private static readonly TimeSpan Lease = 2 * BriefLease;
+
+    public override async Task DisposeAsync()
+    {
+        await store.DisposeAsync();
+        await base.DisposeAsync();
+    }
+
+    [StoreTheory]
     [InlineData(1, "outcome-uncertain")]
     [InlineData(-1, "in-progress")]
     public async Task AStoreWhoseClockJumps_RunsNothingTwice_AndServesOn(int hours, string told)
     {
         using var clock = new FakeClock();
-        await using var redis = await RedisServer.StartOwnAsync(clock);
-        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
-        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
+        store.LiveBy(clock);
+        await store.StartAsync();
+        await using var owner = await StartConnectedGatewayAsync(store.Section(store.Endpoint));
+        await using var neighbour = await StartConnectedGatewayAsync(store.Section(store.Endpoint));
         var recordedKey = EmbeddedGateway.NewKey();
         var recorded = await PostAsync(owner, recordedKey);
         using var held = Backend.Hold();
@@ -28,8 +38,7 @@ public sealed class StoreClockTests : StoreFaults
         await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
 
         clock.Jump(TimeSpan.FromHours(hours));
-        await WaitForJumpAsync(async () => DateTimeOffset.FromUnixTimeSeconds(
-            long.Parse((await redis.CommandAsync("TIME")).Split('\n')[0], CultureInfo.InvariantCulture)), hours);
+        await WaitForJumpAsync(store.ReadClockAsync, hours);
         var meanwhile = await PostAsync(neighbour, Key);
         held.Release();
         var first = await running;
@@ -39,20 +48,21 @@ public sealed class StoreClockTests : StoreFaults
         Assert.Equal((201, null), (first.Status, first.Header("Idempotency-Status")));
         await AssertReplayedAsync(recorded, neighbour, recordedKey);
         await AssertRecoversAsync(neighbour, EmbeddedGateway.NewKey());
-        await using var newcomer = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
+        await using var newcomer = await StartConnectedGatewayAsync(store.Section(store.Endpoint));
         await AssertReplayedAsync(first, newcomer, Key);
         AssertNotLogged(Alarm, owner, neighbour);
     }
 
-    [FakeClockTheory]
+    [StoreTheory]
     [InlineData(1)]
     [InlineData(-1)]
     public async Task AGatewayWhoseClockJumps_KeepsItsLease(int hours)
     {
         using var clock = new FakeClock();
-        await using var redis = await RedisServer.StartOwnAsync();
-        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration), clock.Environment);
-        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(redis.Configuration));
+        await store.StartAsync();
+        var environment = new Dictionary<string, string>(clock.Environment) { ["Idempotency__Policies__brief__Lease"] = Lease.ToString("c") };
+        await using var owner = await StartConnectedGatewayAsync(store.Section(store.Endpoint), environment);
+        await using var neighbour = await StartConnectedGatewayAsync(store.Section(store.Endpoint));
         using var held = Backend.Hold();
         var running = PostAsync(owner, Key, Brief);
         await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
@@ -60,7 +70,7 @@ public sealed class StoreClockTests : StoreFaults
         clock.Jump(TimeSpan.FromHours(hours));
         await WaitForJumpAsync(
             async () => DateTimeOffset.Parse((await PostAsync(owner, Key, Brief)).Header("Date")!, CultureInfo.InvariantCulture), hours);
-        for (var watch = Stopwatch.StartNew(); watch.Elapsed < 2 * BriefLease;)
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < Lease + BriefLease;)
         {
             Expect.InProgress(await PostAsync(neighbour, Key, Brief));
             await Task.Delay(TimeSpan.FromMilliseconds(100));
@@ -78,3 +88,11 @@ public sealed class StoreClockTests : StoreFaults
     private static Task WaitForJumpAsync(Func<Task<DateTimeOffset>> clock, int hours) => Eventually.TrueAsync(
         async () => (await clock() - TimeProvider.System.GetUtcNow() - TimeSpan.FromHours(hours)).Duration() < TimeSpan.FromMinutes(1), "the clock has jumped");
 }
+
+[OnRedis]
+[MovesClocks]
+public sealed class RedisClockTests() : StoreClockTests(new FaultyRedis());
+
+[OnPostgres]
+[MovesClocks]
+public sealed class PostgresClockTests() : StoreClockTests(new FaultyPostgres());

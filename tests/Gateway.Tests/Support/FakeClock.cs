@@ -9,7 +9,9 @@ namespace Gateway.Tests.Support;
 internal sealed class FakeClock : IDisposable
 {
     private const string Missing = "libfaketime is missing: install Debian's faketime (./test.sh does).";
-    private readonly string _file = Path.GetTempFileName();
+
+    // Others may read it, unlike those of Path.GetTempFileName: PostgreSQL may run as another user.
+    private readonly string _file = Path.Combine(Path.GetTempPath(), $"gateway-clock-{Guid.NewGuid():N}");
 
     public FakeClock()
     {

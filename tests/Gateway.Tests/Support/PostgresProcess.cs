@@ -37,6 +37,9 @@ public sealed class PostgresProcess : IAsyncDisposable
     /// <summary>To the database <c>postgres</c>, which is empty at first.</summary>
     public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={Port};Username=postgres;Database=postgres");
 
+    /// <summary>More of the server's environment, from the next start on.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; set; } = new Dictionary<string, string>();
+
     public int Pid => _postmaster!.Id;
 
     /// <summary>The server's log.</summary>
@@ -69,6 +72,11 @@ public sealed class PostgresProcess : IAsyncDisposable
         ];
         var info = PostgresInstallation.Program("postgres", ["-D", DataDirectory, .. settings.SelectMany(setting => (string[])["-c", setting])]);
         info.RedirectStandardError = true;
+        foreach (var (name, value) in Environment)
+        {
+            info.Environment[name] = value;
+        }
+
         _postmaster = ChildProcesses.Start(info);
         _postmaster.ErrorDataReceived += (_, line) => Output.Add(line.Data ?? "");
         _postmaster.BeginErrorReadLine();

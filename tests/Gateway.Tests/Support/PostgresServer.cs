@@ -10,6 +10,9 @@ namespace Gateway.Tests.Support;
 /// </summary>
 public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 {
+    /// <summary>Settings of an own server that can count: its log tells every statement, and in which transaction of whom.</summary>
+    private static readonly string[] Counting = ["log_statement=all", "log_error_verbosity=terse", "log_line_prefix=%a %v "];
+
     private static readonly Lazy<Task<string>> Shared = new(StartSharedAsync);
 
     private readonly PostgresProcess? _own;
@@ -65,6 +68,9 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
         }
     }
 
+    /// <summary>As <see cref="StartOwnAsync"/>, for <see cref="CountTransactionsAsync"/>.</summary>
+    public static Task<PostgresServer> StartCountingAsync() => StartOwnAsync(Counting);
+
     /// <summary>One more database, for a test that must find it empty or spoils it.</summary>
     public static async Task<PostgresServer> NewDatabaseAsync()
     {
@@ -90,6 +96,21 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 
     /// <summary>As <see cref="PostgresQuery.RunAsync"/>.</summary>
     public Task<object?> QueryAsync(string sql) => PostgresQuery.RunAsync(ConnectionString, sql);
+
+    /// <summary>
+    /// How many transactions of gateways the server has executed, apart from those that open a connection: one for each call, or two or
+    /// three when the call finds something else than usual.
+    /// </summary>
+    public async Task<int> CountTransactionsAsync()
+    {
+        // What was answered before is in the log before this.
+        var mark = Guid.NewGuid().ToString("N");
+        await QueryAsync($"SELECT '{mark}'");
+        await Output.WaitForAsync(line => line.Contains(mark, StringComparison.Ordinal));
+        return Output.Select(line => line.Split(' ', 3))
+            .Where(parts => parts is ["idempotency-gateway", _, var logged] && !logged.Contains("set_config", StringComparison.Ordinal))
+            .Select(parts => parts[1]).Distinct().Count();
+    }
 
     /// <summary>Ends connections to this database, as an operator or a crash of their server process does; returns how many there were.</summary>
     /// <param name="where">Which ones, by the columns of pg_stat_activity.</param>

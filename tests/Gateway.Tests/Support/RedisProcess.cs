@@ -20,8 +20,8 @@ public sealed class RedisProcess(params string[] settings) : IAsyncDisposable
     /// <summary>What it keeps on disk, if the settings say so; deleted with it.</summary>
     public string DataDirectory => _directory.FullName;
 
-    /// <summary>More of the process's environment.</summary>
-    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+    /// <summary>More of the process's environment, from the next start on.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; set; } = new Dictionary<string, string>();
 
     private string LogFile => Path.Combine(_directory.FullName, "redis.log");
 

@@ -40,10 +40,20 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
     /// <c>[RedisFact(ownServer: true)]</c>.
     /// </summary>
     /// <param name="settings">More of redis-server's command line, such as <c>"--maxmemory", "2mb"</c>.</param>
-    public static Task<RedisServer> StartOwnAsync(params string[] settings) => StartOwnAsync(new RedisProcess(settings));
-
-    /// <summary>As <see cref="StartOwnAsync(string[])"/>, living by a clock that the test moves.</summary>
-    internal static Task<RedisServer> StartOwnAsync(FakeClock clock) => StartOwnAsync(new RedisProcess { Environment = clock.Environment });
+    public static async Task<RedisServer> StartOwnAsync(params string[] settings)
+    {
+        var server = new RedisServer(new RedisProcess(settings));
+        try
+        {
+            await server.StartAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
 
     public Task StartAsync() => Process.StartAsync();
 
@@ -72,19 +82,4 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
         _process is not null && RedisInstallation.IsUsable(ownServer: false) ? _process.StartAsync() : Task.CompletedTask;
 
     Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
-
-    private static async Task<RedisServer> StartOwnAsync(RedisProcess process)
-    {
-        var server = new RedisServer(process);
-        try
-        {
-            await server.StartAsync();
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
-        }
-    }
 }

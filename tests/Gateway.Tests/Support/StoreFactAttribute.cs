@@ -28,6 +28,10 @@ public sealed class OnPostgresAttribute(bool ownServer = true) : Attribute
     public bool OwnServer => ownServer;
 }
 
+/// <summary>The class moves clocks (<see cref="FakeClock"/>).</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class MovesClocksAttribute : Attribute;
+
 public sealed class StoreFactDiscoverer(IMessageSink messages) : FactDiscoverer(messages)
 {
     protected override IXunitTestCase CreateTestCase(ITestFrameworkDiscoveryOptions discoveryOptions, ITestMethod testMethod, IAttributeInfo factAttribute) =>
@@ -61,7 +65,8 @@ public sealed class StoreTestCase : XunitTestCase
 
     protected override string? GetSkipReason(IAttributeInfo factAttribute) =>
         (Marked(typeof(OnRedisAttribute)) is { } onRedis ? RedisInstallation.SkipReason(OwnServer(onRedis)) : null)
-        ?? (Marked(typeof(OnPostgresAttribute)) is { } onPostgres ? PostgresInstallation.SkipReason(OwnServer(onPostgres)) : null);
+        ?? (Marked(typeof(OnPostgresAttribute)) is { } onPostgres ? PostgresInstallation.SkipReason(OwnServer(onPostgres)) : null)
+        ?? (Marked(typeof(MovesClocksAttribute)) is not null ? FakeClock.SkipReason : null);
 
     private static bool OwnServer(IAttributeInfo mark) => mark.GetNamedArgument<bool>(nameof(OnRedisAttribute.OwnServer));
 

@@ -6,8 +6,7 @@ using Xunit.Abstractions;
 namespace Gateway.Tests.EndToEnd.Policies;
 
 /// <summary>Many duplicates of one running request, over three gateways: the store is asked once for each, and not again for their waiting.</summary>
-[Collection(LoadCollection.Name)]
-public sealed class CrowdTests(RedisCrowdGateways gateways, ITestOutputHelper output) : IClassFixture<RedisCrowdGateways>
+public abstract class CrowdTests(PolicyGateways gateways, ITestOutputHelper output)
 {
     private const int Duplicates = 500;
 
@@ -17,25 +16,28 @@ public sealed class CrowdTests(RedisCrowdGateways gateways, ITestOutputHelper ou
     /// <summary>A gateway asks by itself for each key that somebody waits for, in case that the word was lost.</summary>
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(500);
 
-    [RedisFact(ownServer: true)]
+    /// <summary>How many steps of the store a gateway may need for one look at a key.</summary>
+    protected virtual int StepsOfALook => 1;
+
+    [StoreFact]
     public async Task FiveHundredDuplicates_AreOneArrival_AndAllGetTheAnswerAtOnce()
     {
         var (path, key) = (PolicyGateways.NewPath("crowd"), EmbeddedGateway.NewKey());
         using var held = gateways.HoldAt(path);
         var running = gateways.PostAsync(gateways.First, path, key);
         await gateways.ArrivedAsync(path);
-        await gateways.QuietAsync();
-        var before = await gateways.CountOperationsAsync();
+        await QuietAsync();
+        var before = await CountOperationsAsync();
         var watch = Stopwatch.StartNew();
         var waiting = Enumerable.Range(0, Duplicates).Select(i => ReplayAsync(gateways.Gateways[i % gateways.Gateways.Count])).ToList();
-        await Eventually.TrueAsync(async () => await gateways.CountOperationsAsync() - before >= Duplicates, "all have asked");
+        await Eventually.TrueAsync(async () => await CountOperationsAsync() - before >= Duplicates, "all have asked");
         Assert.DoesNotContain(waiting, answer => answer.IsCompleted);
 
         held.Release();
         var first = await running;
         var answeredAt = watch.Elapsed;
         var replays = await Task.WhenAll(waiting);
-        var operations = await gateways.CountOperationsAsync() - before;
+        var operations = await CountOperationsAsync() - before;
 
         Assert.Single(gateways.ArrivalsAt(path));
         Assert.All(replays, replay => Expect.Replay(first, replay.Answer));
@@ -45,7 +47,7 @@ public sealed class CrowdTests(RedisCrowdGateways gateways, ITestOutputHelper ou
 
         // A claim for each, the first one's end, and for each gateway the watch, the look after the word, and its polls and renewals.
         var polls = (int)(watch.Elapsed / PollInterval) + 4;
-        Assert.InRange(operations, Duplicates, Duplicates + 1 + gateways.Gateways.Count * polls);
+        Assert.InRange(operations, Duplicates, Duplicates + 1 + gateways.Gateways.Count * polls * StepsOfALook);
 
         async Task<(Answer Answer, TimeSpan At)> ReplayAsync(GatewayProcess gateway)
         {
@@ -53,17 +55,12 @@ public sealed class CrowdTests(RedisCrowdGateways gateways, ITestOutputHelper ou
             return (answer, watch.Elapsed);
         }
     }
-}
 
-/// <summary>Three gateways, whose sweepers have nothing to ask the store for.</summary>
-public sealed class RedisCrowdGateways : RedisPolicyGateways
-{
-    protected override int Count => 3;
-
-    protected override bool HasProbes => false;
+    /// <summary>How many steps of the gateways the store has executed.</summary>
+    protected abstract Task<int> CountOperationsAsync();
 
     /// <summary>Until the gateways have nothing more to say to the store for a moment.</summary>
-    public async Task QuietAsync()
+    private async Task QuietAsync()
     {
         var last = -1;
         await Eventually.TrueAsync(
@@ -75,4 +72,48 @@ public sealed class RedisCrowdGateways : RedisPolicyGateways
             },
             "quiet");
     }
+}
+
+[OnRedis]
+[Collection(LoadCollection.Name)]
+public sealed class RedisCrowdTests(RedisCrowdGateways gateways, ITestOutputHelper output) : CrowdTests(gateways, output), IClassFixture<RedisCrowdGateways>
+{
+    protected override Task<int> CountOperationsAsync() => gateways.CountOperationsAsync();
+}
+
+[OnPostgres]
+[Collection(LoadCollection.Name)]
+public sealed class PostgresCrowdTests(CountedPostgresGateways gateways, ITestOutputHelper output)
+    : CrowdTests(gateways, output), IClassFixture<CountedPostgresGateways>
+{
+    /// <summary>It reads, has the end announced, and sees that this was done before.</summary>
+    protected override int StepsOfALook => 3;
+
+    protected override Task<int> CountOperationsAsync() => gateways.Postgres.CountTransactionsAsync();
+}
+
+/// <summary>Three gateways for a crowd; without a policy that probes, their sweepers have nothing to ask the store for.</summary>
+public sealed class RedisCrowdGateways : RedisPolicyGateways
+{
+    protected override int Count => 3;
+
+    protected override bool Has(string policy) => policy is "crowd" or "queue";
+}
+
+/// <summary>As <see cref="RedisCrowdGateways"/>.</summary>
+public class PostgresCrowdGateways : PostgresPolicyGateways
+{
+    protected override int Count => 3;
+
+    protected override bool Has(string policy) => policy is "crowd" or "queue";
+}
+
+/// <summary>Three gateways for a crowd that waits, patient with a server that counts.</summary>
+public sealed class CountedPostgresGateways : PostgresCrowdGateways
+{
+    protected override object StoreSection => GatewayConfig.Postgres(Postgres.ConnectionString, timeout: "00:00:05");
+
+    protected override bool Has(string policy) => policy is "crowd"; // whose lease is long enough for that timeout
+
+    protected override Task<PostgresServer> StartServerAsync() => PostgresServer.StartCountingAsync();
 }

@@ -66,9 +66,6 @@ public abstract class PolicyGateways : IAsyncLifetime
 
     protected virtual int Count => 1;
 
-    /// <summary>False leaves out the policy with a probe, whose sweeper asks the store every second.</summary>
-    protected virtual bool HasProbes => true;
-
     /// <summary>False where the store cannot be had: the tests are skipped.</summary>
     protected virtual bool IsUsable => true;
 
@@ -100,18 +97,19 @@ public abstract class PolicyGateways : IAsyncLifetime
     /// <param name="environment">Overrides, such as <c>Limits__MaxWaiters</c>.</param>
     public Task<GatewayProcess> StartGatewayAsync(params (string Name, string Value)[] environment)
     {
-        var routes = new List<GatewayRoute> { new("/plain/{**rest}", Backend.Url, Policy: null) };
-        if (HasProbes)
+        var routes = new List<GatewayRoute>
         {
-            routes.Add(new GatewayRoute("/probe/{id}", Backend.Url, "probe"));
-            routes.Add(new GatewayRoute("/probe-http2/{id}", Backend.Http2Url, "probe", HttpVersion: "2"));
-        }
-
+            new("/plain/{**rest}", Backend.Url, Policy: null),
+            new("/probe/{id}", Backend.Url, "probe"),
+            new("/probe-http2/{id}", Backend.Http2Url, "probe", HttpVersion: "2"),
+        };
         routes.AddRange(((string[])["wait", "crowd", "short", "narrow", "retry", "streamed", "observe", "brief"]).Select(policy => new GatewayRoute($"/{policy}/{{**rest}}", Backend.Url, policy)));
         routes.AddRange(((string[])["seat", "queue", "alone", "several"]).Select(policy => new GatewayRoute($"/{policy}/{{seat}}", Backend.Url, policy)));
         routes.AddRange(((string[])["streamed", "observe"]).Select(policy => new GatewayRoute($"/{policy}-down/{{**rest}}", Nowhere, policy)));
         routes.Add(new GatewayRoute("/plain-down/{**rest}", Nowhere, Policy: null));
-        return GatewayProcess.StartAsync(GatewayConfig.Write(StoreSection, AllPolicies.Where(policy => HasProbes || policy.Key != "probe").ToDictionary(), routes), environment.ToDictionary(item => item.Name, item => item.Value));
+        var config = GatewayConfig.Write(
+            StoreSection, AllPolicies.Where(policy => Has(policy.Key)).ToDictionary(), [.. routes.Where(route => route.Policy is null || Has(route.Policy))]);
+        return GatewayProcess.StartAsync(config, environment.ToDictionary(item => item.Name, item => item.Value));
     }
 
     /// <summary>All gateways die and come again: what is known then stands in the store.</summary>
@@ -193,6 +191,9 @@ public abstract class PolicyGateways : IAsyncLifetime
     internal abstract Task<IIdempotencyStore> OpenStoreAsync();
 
     protected abstract Task StartStoreAsync();
+
+    /// <summary>False leaves out a policy and its routes.</summary>
+    protected virtual bool Has(string policy) => true;
 
     /// <summary>Nobody listens there.</summary>
     private static string Nowhere { get; } = FormattableString.Invariant($"http://127.0.0.1:{LoopbackPorts.Reserve()}");

@@ -5,17 +5,17 @@ using Gateway.Tests.Support;
 namespace Gateway.Tests.EndToEnd.Policies;
 
 /// <summary>Two gateways on a PostgreSQL server of their own.</summary>
-public sealed class PostgresPolicyGateways : PolicyGateways
+public class PostgresPolicyGateways : PolicyGateways
 {
     private PostgresServer? _postgres;
+
+    public PostgresServer Postgres => _postgres!;
 
     protected override int Count => 2;
 
     protected override bool IsUsable => PostgresInstallation.IsUsable(ownServer: true);
 
     protected override object StoreSection => GatewayConfig.Postgres(Postgres.ConnectionString);
-
-    private PostgresServer Postgres => _postgres!;
 
     public override async Task DisposeAsync()
     {
@@ -43,7 +43,9 @@ public sealed class PostgresPolicyGateways : PolicyGateways
 
     internal override Task<IIdempotencyStore> OpenStoreAsync() => Task.FromResult<IIdempotencyStore>(PostgresStores.Open(Postgres.ConnectionString));
 
-    protected override async Task StartStoreAsync() => _postgres = await PostgresServer.StartOwnAsync();
+    protected virtual Task<PostgresServer> StartServerAsync() => PostgresServer.StartOwnAsync();
+
+    protected override async Task StartStoreAsync() => _postgres = await StartServerAsync();
 
     private sealed class Pause(PostgresServer postgres) : IAsyncDisposable
     {

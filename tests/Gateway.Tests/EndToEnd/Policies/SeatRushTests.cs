@@ -13,8 +13,7 @@ namespace Gateway.Tests.EndToEnd.Policies;
 /// booking takes up to 300 ms, and of the lease of 2 s at least 0.8 s are left at any time, because it is renewed when a third is over, and
 /// looked at every half second.
 /// </summary>
-[Collection(LoadCollection.Name)]
-public sealed class SeatRushTests(RedisCrowdGateways gateways, ITestOutputHelper output) : IClassFixture<RedisCrowdGateways>
+public abstract class SeatRushTests(PolicyGateways gateways, ITestOutputHelper output)
 {
     private const int Users = 100;
     private const int Seats = 10;
@@ -26,7 +25,7 @@ public sealed class SeatRushTests(RedisCrowdGateways gateways, ITestOutputHelper
     private readonly ConcurrentQueue<string> _overlaps = new();
     private int _booked;
 
-    [RedisFact(ownServer: true)]
+    [StoreFact]
     public async Task ASeat_IsNeverBookedTwiceAtATime_WhateverDies()
     {
         var rush = Guid.NewGuid().ToString("N");
@@ -97,3 +96,13 @@ public sealed class SeatRushTests(RedisCrowdGateways gateways, ITestOutputHelper
         }
     }
 }
+
+[OnRedis]
+[Collection(LoadCollection.Name)]
+public sealed class RedisSeatRushTests(RedisCrowdGateways gateways, ITestOutputHelper output)
+    : SeatRushTests(gateways, output), IClassFixture<RedisCrowdGateways>;
+
+[OnPostgres]
+[Collection(LoadCollection.Name)]
+public sealed class PostgresSeatRushTests(PostgresCrowdGateways gateways, ITestOutputHelper output)
+    : SeatRushTests(gateways, output), IClassFixture<PostgresCrowdGateways>;
