@@ -158,7 +158,7 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         await hold.ExecuteNonQueryAsync();
         var looking = store.PingAsync(default).AsTask();
         await Eventually.TrueAsync(
-            async () => await server.QueryAsync("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'looking' AND wait_event_type = 'Lock'") is 1L, "it looks");
+            async () => await server.QueryAsync("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'looking' AND wait_event_type = 'Lock'") is > 0L, "it looks");
 
         link.ForgetConnections();
         await transaction.RollbackAsync();

@@ -9,8 +9,7 @@ namespace Gateway.Tests.Support;
 internal sealed class ProxiedConnection(Socket client, Func<TcpDirections, Task> pass) : IDisposable
 {
     private readonly Socket _server = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-    private readonly SyncPoint _healed = new();
-    private volatile bool _isForgotten;
+    private volatile SyncPoint? _forgotten;
 
     /// <summary>Returns when both directions have ended, or when the connection broke.</summary>
     public async Task RunAsync(string host, int port)
@@ -28,17 +27,17 @@ internal sealed class ProxiedConnection(Socket client, Func<TcpDirections, Task>
     }
 
     /// <summary>Nothing passes any more, and neither end is told, until <see cref="Heal"/>.</summary>
-    public void Forget() => _isForgotten = true;
+    public void Forget() => _forgotten = _forgotten is { IsReleased: false } already ? already : new SyncPoint();
 
-    /// <summary>Delivers what was held back, for good.</summary>
-    public void Heal() => _healed.Release();
+    /// <summary>Delivers what was held back.</summary>
+    public void Heal() => _forgotten?.Release();
 
     /// <summary>Both ends see RST.</summary>
     public void Reset()
     {
-        Heal();
         Reset(client);
         Reset(_server);
+        Heal();
     }
 
     public void Dispose()
@@ -68,9 +67,9 @@ internal sealed class ProxiedConnection(Socket client, Func<TcpDirections, Task>
         {
             count = await ReceiveAsync(from, buffer);
             await pass(direction);
-            if (_isForgotten)
+            if (_forgotten is { } forgotten)
             {
-                await _healed.Released;
+                await forgotten.Released;
             }
 
             for (var sent = 0; sent < count;)

@@ -18,7 +18,8 @@ internal sealed class RedisAnnouncements(string channel, TimeSpan timeout, TimeP
     private readonly Lock _lock = new();
     private volatile IConnectionMultiplexer? _link;
     private volatile Task _subscribed = Task.CompletedTask;
-    private volatile bool _hasFailed;
+    private volatile bool _isAsking;
+    private volatile bool _stands;
     private long _askedAt;
 
     public event Action<RecordId>? Heard;
@@ -27,6 +28,7 @@ internal sealed class RedisAnnouncements(string channel, TimeSpan timeout, TimeP
     public RedisValue Channel => channel;
 
     /// <summary>Subscribes once for each link, and again now and then. The task never fails, and ends within the timeout.</summary>
+    /// <returns>Completes when the link was first subscribed to, or could not be; what is done again is not waited for.</returns>
     public Task FollowAsync(IConnectionMultiplexer link)
     {
         if (IsFollowed(link))
@@ -36,13 +38,14 @@ internal sealed class RedisAnnouncements(string channel, TimeSpan timeout, TimeP
 
         lock (_lock)
         {
-            if (!IsFollowed(link))
+            if (link != _link)
             {
-                var isNew = link != _link;
-                _hasFailed = false;
-                Volatile.Write(ref _askedAt, time.GetTimestamp());
-                _subscribed = SubscribeAsync(link, isNew);
+                _subscribed = SubscribeAsync(link);
                 _link = link;
+            }
+            else if (!IsFollowed(link))
+            {
+                _ = SubscribeAsync(link);
             }
 
             return _subscribed;
@@ -50,25 +53,36 @@ internal sealed class RedisAnnouncements(string channel, TimeSpan timeout, TimeP
     }
 
     private bool IsFollowed(IConnectionMultiplexer link) =>
-        link == _link && (!_subscribed.IsCompleted || time.GetElapsedTime(Volatile.Read(ref _askedAt)) < (_hasFailed ? RetryInterval : RenewInterval));
+        link == _link && (_isAsking || time.GetElapsedTime(Volatile.Read(ref _askedAt)) < (_stands ? RenewInterval : RetryInterval));
 
-    private async Task SubscribeAsync(IConnectionMultiplexer link, bool isNew)
+    private async Task SubscribeAsync(IConnectionMultiplexer link)
+    {
+        _isAsking = true;
+        _stands = await TrySubscribeAsync(link);
+        Volatile.Write(ref _askedAt, time.GetTimestamp());
+        _isAsking = false;
+    }
+
+    private async Task<bool> TrySubscribeAsync(IConnectionMultiplexer link)
     {
         var name = new RedisChannel(channel, RedisChannel.PatternMode.Literal);
         try
         {
             var subscriber = link.GetSubscriber();
+            if (!subscriber.IsConnected())
+            {
+                return false; // left alone: it remembers what to subscribe to once it is connected, and would forget
+            }
 
-            // The client sends no subscription that it remembers, even if the server refused it. Both are sent at once, so that hardly a word
-            // falls between them.
-            var forgotten = isNew ? Task.CompletedTask : subscriber.UnsubscribeAsync(name, Hear);
-            await Task.WhenAll(forgotten, subscriber.SubscribeAsync(name, Hear)).WaitAsync(timeout, time);
+            // It sends no subscription that it remembers, whatever the server has. Both are sent at once, so that hardly a word falls between.
+            await Task.WhenAll(subscriber.UnsubscribeAsync(name), subscriber.SubscribeAsync(name, Hear)).WaitAsync(timeout, time);
+            return subscriber.SubscribedEndpoint(name) is not null;
         }
 #pragma warning disable CA1031 // the client throws a dozen types; whatever it was, it is tried again, and callers poll meanwhile
         catch (Exception)
 #pragma warning restore CA1031
         {
-            _hasFailed = true;
+            return false;
         }
     }
 
