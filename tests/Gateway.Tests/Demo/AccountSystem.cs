@@ -48,17 +48,11 @@ internal sealed class AccountSystem : IAsyncDisposable
     {
         // The foreign systems are in this process: they are somebody else's, and are not killed.
         var system = new AccountSystem(database, await DemoHost.StartAsync(database, "--completer-interval", "0"));
-        try
+        return await Starting.OrDisposedAsync(system, async () =>
         {
             await system._backend.StartAsync();
             await system.StartGatewayAsync();
-            return system;
-        }
-        catch
-        {
-            await system.DisposeAsync();
-            throw;
-        }
+        });
     }
 
     /// <param name="server">At its end: gateway, backend, core banking or registry.</param>

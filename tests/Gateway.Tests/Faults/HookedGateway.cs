@@ -33,16 +33,7 @@ internal sealed partial class HookedGateway : IAsyncDisposable
     {
         var dll = await TestBuild.GatewayAsync();
         var gateway = new HookedGateway();
-        try
-        {
-            await gateway.StartAsync(dll, config, crashAt, defect, stall);
-            return gateway;
-        }
-        catch
-        {
-            await gateway.DisposeAsync();
-            throw;
-        }
+        return await Starting.OrDisposedAsync(gateway, () => gateway.StartAsync(dll, config, crashAt, defect, stall));
     }
 
     /// <summary>The exit code, as soon as it has ended by itself.</summary>

@@ -20,7 +20,7 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
     [RedisFact]
     public async Task ASubscriptionThatTheClientLost_IsMadeAgain()
     {
-        using var link = await ConnectAsync(server);
+        using var link = await ConnectAsync(server.Configuration);
         var announcements = NewAnnouncements();
         await announcements.FollowAsync(link);
         await AssertToldAsync(server);
@@ -40,7 +40,7 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
     {
         await using var own = await RedisServer.StartOwnAsync();
         await own.CommandAsync("ACL", "SETUSER", "default", "resetchannels", "&__Booksleeve*");
-        using var link = await ConnectAsync(own);
+        using var link = await ConnectAsync(own.Configuration);
         var announcements = NewAnnouncements();
         await announcements.FollowAsync(link);
         await own.CommandAsync("ACL", "SETUSER", "default", "allchannels");
@@ -55,7 +55,7 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
     [RedisFact]
     public async Task ASubscriptionThatStands_IsStillOneAfterItsRenewal()
     {
-        using var link = await ConnectAsync(server);
+        using var link = await ConnectAsync(server.Configuration);
         var announcements = NewAnnouncements();
         for (var i = 0; i < 3; i++)
         {
@@ -90,8 +90,6 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
         await Eventually.TrueAsync(() => link.GetSubscriber().IsConnected(), "connected");
         return link;
     }
-
-    private static Task<ConnectionMultiplexer> ConnectAsync(RedisServer server) => ConnectAsync(server.Configuration);
 
     private RedisAnnouncements NewAnnouncements()
     {

@@ -46,16 +46,7 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     {
         var gateway = new GatewayProcess(environment, program ?? Product);
         await File.WriteAllTextAsync(gateway.ConfigFile, config);
-        try
-        {
-            await gateway.StartAgainAsync();
-            return gateway;
-        }
-        catch
-        {
-            await gateway.DisposeAsync();
-            throw;
-        }
+        return await Starting.OrDisposedAsync(gateway, gateway.StartAgainAsync);
     }
 
     /// <summary>Runs the gateway's command line to its end, as for <c>check</c>.</summary>

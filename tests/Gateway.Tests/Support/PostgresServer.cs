@@ -53,19 +53,10 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
     /// <c>[PostgresFact(ownServer: true)]</c>.
     /// </summary>
     /// <param name="settings">As in postgresql.conf, such as <c>"max_connections=5"</c>.</param>
-    public static async Task<PostgresServer> StartOwnAsync(params string[] settings)
+    public static Task<PostgresServer> StartOwnAsync(params string[] settings)
     {
         var server = new PostgresServer(new PostgresProcess(settings));
-        try
-        {
-            await server.StartAsync();
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
-        }
+        return Starting.OrDisposedAsync(server, server.StartAsync);
     }
 
     /// <summary>As <see cref="StartOwnAsync"/>, for <see cref="CountTransactionsAsync"/>.</summary>

@@ -40,19 +40,10 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
     /// <c>[RedisFact(ownServer: true)]</c>.
     /// </summary>
     /// <param name="settings">More of redis-server's command line, such as <c>"--maxmemory", "2mb"</c>.</param>
-    public static async Task<RedisServer> StartOwnAsync(params string[] settings)
+    public static Task<RedisServer> StartOwnAsync(params string[] settings)
     {
         var server = new RedisServer(new RedisProcess(settings));
-        try
-        {
-            await server.StartAsync();
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
-        }
+        return Starting.OrDisposedAsync(server, server.StartAsync);
     }
 
     public Task StartAsync() => Process.StartAsync();
