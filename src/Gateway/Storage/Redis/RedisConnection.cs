@@ -109,12 +109,8 @@ internal sealed class RedisConnection : IAsyncDisposable
         options.SyncTimeout = (int)settings.Timeout.TotalMilliseconds;
         options.KeepAlive = 10;
         options.ClientName = "idempotency-gateway";
-#if REDIS_CLIENT_2
         options.BacklogPolicy = BacklogPolicy.FailFast;
         options.AsyncTimeout = (int)settings.Timeout.TotalMilliseconds;
-#else
-        options.ResponseTimeout = (int)settings.Timeout.TotalMilliseconds;
-#endif
         return options;
     }
 
@@ -262,9 +258,6 @@ internal sealed class RedisConnection : IAsyncDisposable
     {
         // The token is passed to the wait, not to the client: it has no cancellation, and an abandoned attempt ends by itself.
         var multiplexer = await ConnectionMultiplexer.ConnectAsync(CreateOptions(_settings)).WaitAsync(_stop.Token);
-#if !REDIS_CLIENT_2
-        multiplexer.PreserveAsyncOrder = false;
-#endif
         multiplexer.ConnectionFailed += (_, _) => Doubt();
         multiplexer.ConnectionRestored += (_, _) => Doubt();
         multiplexer.HashSlotMoved += (_, _) => Doubt();

@@ -192,9 +192,5 @@ internal sealed class RedisServerCheck(
     private Task<T> WithinAsync<T>(Task<T> call) => call.WaitAsync(timeout, time, stop);
 
     private static bool IsMaster(IServer server) =>
-#if REDIS_CLIENT_2
         server.IsConnected && !server.IsReplica;
-#else
-        server.IsConnected && !server.IsSlave;
-#endif
 }
