@@ -3,8 +3,8 @@ using StackExchange.Redis;
 namespace Gateway.Storage.Redis;
 
 /// <summary>
-/// Makes the calls. Every one has a timeout of our own, because the client's asynchronous calls have none, and the number of calls under
-/// way is bounded, because the client queues without end.
+/// Makes the calls. Every one has a timeout of our own, because the client looks at its timeouts once per heartbeat only, and the number of calls
+/// under way is bounded, because the client queues without end.
 /// </summary>
 internal sealed class RedisCalls(StoreSettings settings, string description, RedisConnection connection, TimeProvider time, ILogger logger)
 {
@@ -12,32 +12,51 @@ internal sealed class RedisCalls(StoreSettings settings, string description, Red
     private const int MaxOutstanding = 10_000;
 
     private int _outstanding;
-    private volatile bool _failing;
 
-    /// <summary>Runs a script on a record. Its reply begins with the token that was sent: a reply that does not belongs to another request.</summary>
-    public async Task<RedisResult[]> RunAsync(
-        RedisScript script, RedisKey[] keys, RedisValue[] arguments, bool isClaim, CancellationToken cancellationToken)
+    /// <summary>Runs a claim on the server that it is meant for.</summary>
+    /// <returns>Null when another server, or another run of it, has the bucket now. Nothing was executed.</returns>
+    public async Task<RedisResult[]?> ClaimAsync(OpenBucket bucket, RedisKey[] keys, RedisValue[] arguments, TimeSpan timeout)
     {
-        var flags = isClaim ? CommandFlags.DemandMaster | CommandFlags.NoRedirect : CommandFlags.DemandMaster;
-        return await CallAsync(
-            async database =>
-            {
-                var result = await script.RunAsync(database, keys, arguments, flags);
-                if (RedisReply.TryRead(result, token: (byte[])arguments[0]!) is { } reply)
-                {
-                    return reply;
-                }
-
-                StoreLog.Desynchronised(logger, description);
-                connection.Distrust(database.Multiplexer);
-                throw new StoreUnavailableException("Redis answered with another request's reply") { MayHaveTakenEffect = true };
-            },
-            isClaim,
-            cancellationToken);
+        try
+        {
+            return await CallAsync(
+                // A claim is not redirected: a slot that moved means a server that may not have been looked at yet, which happens first.
+                database => ReadAsync(database, bucket.Claim.RunAsync(database, keys, arguments, CommandFlags.DemandMaster | CommandFlags.NoRedirect), arguments),
+                bucket.Node,
+                timeout,
+                CancellationToken.None);
+        }
+        catch (StoreUnavailableException e) when (IsUnknownScript(e.InnerException))
+        {
+            return null;
+        }
     }
 
+    /// <summary>Runs a script on a record; a server that does not know it is given the text.</summary>
+    /// <param name="script">Not one of claims.</param>
+    /// <param name="keys">Its KEYS.</param>
+    /// <param name="arguments">Its ARGV; the first is a token.</param>
+    /// <param name="bucket">What the call is allowed by; null for writes of owners, which compare tokens and may be made at any time.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public Task<RedisResult[]> RunAsync(
+        RedisScript script, RedisKey[] keys, RedisValue[] arguments, OpenBucket? bucket, CancellationToken cancellationToken) => CallAsync(
+        async database =>
+        {
+            try
+            {
+                return await ReadAsync(database, script.RunAsync(database, keys, arguments, CommandFlags.DemandMaster), arguments);
+            }
+            catch (RedisServerException e) when (IsUnknownScript(e))
+            {
+                return await ReadAsync(database, script.RunTextAsync(database, keys, arguments, CommandFlags.DemandMaster), arguments);
+            }
+        },
+        bucket?.Node,
+        settings.Timeout,
+        cancellationToken);
+
     /// <summary>Every call of the client goes through here: bounded in number and time, and failing in one way.</summary>
-    public async Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, bool isClaim, CancellationToken cancellationToken)
+    public async Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, RedisNode? node, TimeSpan timeout, CancellationToken cancellationToken)
     {
         if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
         {
@@ -48,20 +67,15 @@ internal sealed class RedisCalls(StoreSettings settings, string description, Red
         Task<T>? underWay = null;
         try
         {
-            underWay = call(isClaim ? connection.VerifiedDatabase : connection.Database);
-            var result = await underWay.WaitAsync(settings.Timeout, time, cancellationToken);
-            if (_failing && isClaim)
-            {
-                _failing = false;
-                StoreLog.Recovered(logger, description);
-            }
-
+            underWay = call(connection.Database);
+            var result = await underWay.WaitAsync(timeout, time, cancellationToken);
+            node?.CallSucceeded();
             return result;
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             // The client throws a dozen types and has its own bugs; whatever it was, the caller got no answer.
-            throw Explain(e, wasSent: underWay is not null);
+            throw Explain(e, node, timeout, wasMade: underWay is not null);
         }
         finally
         {
@@ -78,26 +92,48 @@ internal sealed class RedisCalls(StoreSettings settings, string description, Red
         }
     }
 
-    private StoreUnavailableException Explain(Exception e, bool wasSent)
+    private static bool IsUnknownScript(Exception? e) => e is RedisServerException && RedisErrors.HasCode(e, "NOSCRIPT");
+
+    /// <summary>A reply begins with the token that was sent: one that does not belongs to another request.</summary>
+    private async Task<RedisResult[]> ReadAsync(IDatabase database, Task<RedisResult> reply, RedisValue[] arguments)
     {
-        if (e is RedisServerException && RedisErrors.HasCode(e, "READONLY"))
+        if (RedisReply.TryRead(await reply, token: (byte[])arguments[0]!) is { } own)
         {
-            connection.Doubt();
+            return own;
+        }
+
+        StoreLog.Desynchronised(logger, description);
+        connection.Distrust(database.Multiplexer);
+        throw new StoreUnavailableException("Redis answered with another request's reply") { MayHaveTakenEffect = true };
+    }
+
+    private StoreUnavailableException Explain(Exception e, RedisNode? node, TimeSpan timeout, bool wasMade)
+    {
+        if (RedisErrors.IsAboutPlace(e))
+        {
+            connection.AskRoles();
         }
 
         var explained = e as StoreUnavailableException ?? new StoreUnavailableException(
-            e is TimeoutException ? $"Redis gave no answer within {settings.Timeout.TotalSeconds:0.###} s" : $"Redis failed: {RedisErrors.Describe(e)}", e)
+            e is TimeoutException ? $"Redis gave no answer within {timeout.TotalSeconds:0.###} s" : $"Redis failed: {RedisErrors.Describe(e)}", e)
         {
-            // A refusal is an answer: nothing was executed.
-            MayHaveTakenEffect = wasSent && e is not RedisServerException,
+            MayHaveTakenEffect = wasMade && MayHaveBeenExecuted(e),
         };
-        if (!_failing && wasSent)
+        if (wasMade && !IsUnknownScript(e))
         {
             // A connection that is not there is the watch's to report.
-            _failing = true;
-            StoreLog.Failing(logger, description, explained.Message);
+            node?.CallFailed(explained.Message);
         }
 
         return explained;
     }
+
+    /// <summary>A refusal is an answer: nothing was executed. Nor was what the client never began to write.</summary>
+    private static bool MayHaveBeenExecuted(Exception e) => e switch
+    {
+        RedisServerException => false,
+        RedisTimeoutException timeout => timeout.Commandstatus is not (CommandStatus.WaitingToBeSent or CommandStatus.WaitingInBacklog),
+        RedisConnectionException connection => connection.CommandStatus is not (CommandStatus.WaitingToBeSent or CommandStatus.WaitingInBacklog),
+        _ => true,
+    };
 }

@@ -1,100 +1,161 @@
+using System.Collections.Concurrent;
+using System.Net;
 using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
 
 /// <summary>
-/// Keeps one working multiplexer, and knows whether the server behind it still has what it acknowledged.
+/// Keeps the connection, and knows which masters still have what they acknowledged.
 /// <list type="bullet">
-/// <item>It connects in the background, so that a gateway starts without its store.</item>
-/// <item>It asks for a sign of life every second: the client believes a black-holed link to be connected for ever, so two missed
-/// answers replace the multiplexer.</item>
-/// <item>Any lost connection may mean another server, or the same one without its last writes. No claim is sent until the masters'
-/// run ids and a marker are seen to be the known ones. Others mean a quarantine, in which every gateway puts its own last writes back
-/// before anyone claims again, and an alarm if any were missing. A reset that was seen is not forgotten until all of that is done.</item>
+/// <item>It connects in the background, so that a gateway starts without its store. The client connects again by itself.</item>
+/// <item>Every master is looked at each second, and at once when a connection is lost, a slot moved, or a claim found another server or another
+/// epoch than it expected (<see cref="RedisLook"/>). Its buckets take claims after a look that went well.</item>
 /// </list>
 /// </summary>
 internal sealed class RedisConnection : IAsyncDisposable
 {
-    private const int MissesBeforeReplacement = 2;
     private static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan WatchInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan CheckTimeout = WatchInterval;
 
-    /// <summary>Twice the time in which every gateway notices: their watches run every second.</summary>
-    private static readonly TimeSpan Quarantine = TimeSpan.FromSeconds(2);
+    /// <summary>Above the client's own wait for silent end points, which is its connect timeout of a second.</summary>
+    private static readonly TimeSpan RolesTimeout = TimeSpan.FromSeconds(3);
 
     private readonly StoreSettings _settings;
     private readonly string _description;
-    private readonly Func<Task<int>> _putBack;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _wake = new(0);
-    private readonly RedisServerCheck _check;
+    private readonly ConcurrentDictionary<EndPoint, RedisNode> _nodes = new();
+    private readonly RedisBuckets _buckets = new();
+    private readonly RedisSecret _secret;
+    private readonly RedisLook _look;
     private readonly Task _watch;
     private volatile ConnectionMultiplexer? _multiplexer;
     private volatile string _obstacle = "not connected yet";
-    private int _doubts;
-    private int _verified = -1;
-    private bool _isReplaced;
-    private bool _isReset;
+    private volatile bool _mustAskRoles;
+    private volatile TaskCompletionSource _looked = NewSignal();
+    private Task _roles = Task.CompletedTask;
+    private Task _secretKept = Task.CompletedTask;
     private bool _isDown;
     private string? _refusal;
 
     /// <param name="settings">How to connect.</param>
     /// <param name="description">For the log.</param>
     /// <param name="scripts">Loaded into every server that is met.</param>
-    /// <param name="putBack">Writes the journal back, when the server may have lost it and before claims are sent again; returns what was missing.</param>
+    /// <param name="claim">The script of claims: loaded into a server that was looked at, with its identity.</param>
+    /// <param name="putBack">Writes the journal of some buckets back; returns how many were missing, and the failure if some could not be written.</param>
     /// <param name="time">Local time.</param>
     /// <param name="logger">For the log.</param>
     public RedisConnection(
-        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, Func<Task<int>> putBack, TimeProvider time, ILogger logger)
+        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, RedisScript claim,
+        Func<IReadOnlyCollection<int>, Task<(int Count, Exception? Failure)>> putBack, TimeProvider time, ILogger logger)
     {
         _settings = settings;
         _description = description;
-        _putBack = putBack;
         _time = time;
         _logger = logger;
-        _check = new RedisServerCheck(settings.Redis.KeyPrefix, description, scripts, CheckTimeout, time, logger, _stop.Token);
+        var keys = new RedisKeys(settings.Redis.KeyPrefix);
+        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, CheckTimeout, time, logger, _stop.Token);
+        _look = new RedisLook(keys, _buckets, _secret, scripts, claim, putBack, description, CheckTimeout, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 
-    /// <summary>The server's time.</summary>
-    public StoreClock Clock => _check.Clock;
-
     /// <summary>For writes of owners: they compare tokens, and put back what was lost.</summary>
     /// <exception cref="StoreUnavailableException">Not connected.</exception>
-    public IDatabase Database => _multiplexer?.GetDatabase() ?? throw new StoreUnavailableException($"{_description}: {_obstacle}");
-
-    /// <summary>For claims: only while the server is known to have kept what it acknowledged.</summary>
-    /// <exception cref="StoreUnavailableException">Not connected, not checked yet after a lost connection, or in quarantine.</exception>
-    public IDatabase VerifiedDatabase
-    {
-        get
-        {
-            RequireVerified();
-            return Database;
-        }
-    }
+    public IDatabase Database => _multiplexer?.GetDatabase() ?? throw Unavailable(_obstacle);
 
     /// <summary>The shared secret of record ids.</summary>
-    /// <exception cref="StoreUnavailableException">As for <see cref="VerifiedDatabase"/>.</exception>
-    public byte[] Secret
-    {
-        get
-        {
-            RequireVerified();
-            return _check.Secret!;
-        }
-    }
+    /// <exception cref="StoreUnavailableException">It was not read yet.</exception>
+    public byte[] Secret => _secret.Value ?? throw Unavailable(Obstacle);
+
+    /// <summary>Why nothing takes claims.</summary>
+    private string Obstacle => _nodes.Values.Where(node => node.IsMaster).Select(node => node.Obstacle).FirstOrDefault() ?? _obstacle;
 
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
         await _watch;
+        await Task.WhenAll(_nodes.Values.Select(node => node.Look)).WaitAsync(RolesTimeout, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _multiplexer?.Dispose();
         _stop.Dispose();
         _wake.Dispose();
+    }
+
+    /// <summary>For claims, and for reads whose absence counts.</summary>
+    /// <exception cref="StoreUnavailableException">Its server is not connected, not looked at yet after a doubt, or in quarantine.</exception>
+    public OpenBucket Open(int bucket) => _buckets.Find(bucket) ?? throw Unavailable(_buckets.NodeOf(bucket)?.Obstacle ?? Obstacle);
+
+    /// <summary>The master that serves a bucket, or did; null when none was met.</summary>
+    public RedisNode? NodeOf(int bucket) => _buckets.NodeOf(bucket);
+
+    /// <summary>For readiness: at least one master takes claims, and none is only about to.</summary>
+    /// <exception cref="StoreUnavailableException">No claim would be taken, or the gateway has only just begun to look.</exception>
+    public void RequireReady()
+    {
+        if (!_buckets.IsAnyOpen || _nodes.Values.Any(node => node is { IsMaster: true, Identity: null, HasFailed: false }))
+        {
+            throw Unavailable(Obstacle);
+        }
+    }
+
+    /// <summary>A claim found another server or another epoch than it was meant for, and was not executed: waits for the look that this calls for.</summary>
+    /// <exception cref="StoreUnavailableException">The bucket does not take claims in time.</exception>
+    public async Task<OpenBucket> ReopenAsync(OpenBucket seen, TimeSpan patience, CancellationToken cancellationToken)
+    {
+        var began = _time.GetTimestamp();
+        _buckets.Close(seen);
+        seen.Node.MustList = true;
+        Wake();
+        while (_buckets.Find(seen.Number) is null)
+        {
+            var looked = _looked.Task;
+            if (_buckets.Find(seen.Number) is not null)
+            {
+                break;
+            }
+
+            var left = patience - _time.GetElapsedTime(began);
+            if (left <= TimeSpan.Zero || await Task.WhenAny(looked, Task.Delay(left, _time, cancellationToken)) != looked)
+            {
+                break;
+            }
+        }
+
+        return Open(seen.Number);
+    }
+
+    /// <summary>Slots or roles may have changed: masters are asked for theirs, and looked at anew.</summary>
+    public void AskRoles()
+    {
+        _mustAskRoles = true;
+        foreach (var node in _nodes.Values)
+        {
+            node.MustList = true;
+        }
+
+        Wake();
+    }
+
+    /// <summary>Replies do not belong to their requests: nothing that comes through this link can be used.</summary>
+    /// <param name="multiplexer">The one that lied; a newer one is not to blame.</param>
+    public void Distrust(IConnectionMultiplexer multiplexer)
+    {
+        foreach (var node in _nodes.Values)
+        {
+            node.Doubt();
+        }
+
+        if (multiplexer is ConnectionMultiplexer old && Interlocked.CompareExchange(ref _multiplexer, null, old) == old)
+        {
+            StoreLog.LinkReplaced(_logger, _description);
+
+            // Disposing fails the calls that still wait.
+            _ = Task.Run(() => old.Dispose());
+        }
+
+        Wake();
     }
 
     /// <summary>Parses the configuration string and sets what the gateway relies on.</summary>
@@ -111,38 +172,44 @@ internal sealed class RedisConnection : IAsyncDisposable
         options.ClientName = "idempotency-gateway";
         options.BacklogPolicy = BacklogPolicy.FailFast;
         options.AsyncTimeout = (int)settings.Timeout.TotalMilliseconds;
+        options.HeartbeatInterval = TimeSpan.FromMilliseconds(500);
+        options.ReconnectRetryPolicy = new LinearRetry(500);
+        options.TieBreaker = "";
         return options;
     }
 
-    /// <summary>The server may be another one, or have lost writes: no claims until it was looked at again, which happens at once.</summary>
-    public void Doubt()
+    private static bool IsMaster(IServer server) => server.IsConnected && !server.IsReplica;
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private StoreUnavailableException Unavailable(string obstacle) => new($"{_description}: {obstacle}");
+
+    private void Wake()
     {
-        Interlocked.Increment(ref _doubts);
         if (!_stop.IsCancellationRequested && _wake.CurrentCount == 0)
         {
             _wake.Release();
         }
     }
 
-    /// <summary>Replies do not belong to their requests: nothing that comes through this link can be used.</summary>
-    /// <param name="multiplexer">The one that lied; a newer one is not to blame.</param>
-    public void Distrust(IConnectionMultiplexer multiplexer)
+    /// <summary>A connection to this end point was lost or made: another server may answer there now.</summary>
+    private void OnConnection(ConnectionFailedEventArgs change)
     {
-        Doubt();
-        Replace(multiplexer as ConnectionMultiplexer);
-    }
-
-    private void RequireVerified()
-    {
-        if (Volatile.Read(ref _verified) != Volatile.Read(ref _doubts))
+        if (change.ConnectionType == ConnectionType.Subscription)
         {
-            throw new StoreUnavailableException($"{_description}: {_obstacle}");
+            return;
         }
+
+        if (change.EndPoint is { } endPoint && _nodes.TryGetValue(endPoint, out var node))
+        {
+            node.Doubt();
+        }
+
+        AskRoles();
     }
 
     private async Task WatchAsync()
     {
-        var misses = 0;
         try
         {
             while (true)
@@ -150,25 +217,13 @@ internal sealed class RedisConnection : IAsyncDisposable
                 var started = _time.GetTimestamp();
                 try
                 {
-                    await CheckAsync();
-                    misses = 0;
-                    _isReplaced = false;
-                    ReportUp();
+                    await StartLooksAsync();
                 }
                 catch (Exception e) when (!_stop.IsCancellationRequested)
                 {
-                    // Whatever the client throws, the watch goes on. A refusal by the server is an answer: the link is good.
-                    misses = e is RedisServerException ? 0 : misses + 1;
-                    _obstacle = RedisErrors.Describe(e);
-                    ReportDown(RedisErrors.Refusal(e));
-                    Volatile.Write(ref _verified, -1);
-                    await Task.Delay(RestAfterFailure, _time, _stop.Token); // a server that closes every connection wakes the watch each time
-                }
-
-                if (misses >= MissesBeforeReplacement)
-                {
-                    misses = 0;
-                    Replace(_multiplexer);
+                    // Whatever the client throws, the watch goes on.
+                    Failed(null, e);
+                    await Task.Delay(RestAfterFailure, _time, _stop.Token);
                 }
 
                 var rest = WatchInterval - _time.GetElapsedTime(started);
@@ -185,20 +240,126 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
     }
 
+    /// <summary>A look at every master that is not being looked at. None of them is waited for.</summary>
+    private async Task StartLooksAsync()
+    {
+        var multiplexer = _multiplexer ??= await ConnectAsync();
+        if (_mustAskRoles && _roles.IsCompleted)
+        {
+            _mustAskRoles = false;
+            _roles = AskRolesAsync(multiplexer);
+        }
+
+        var masters = multiplexer.GetServers().Where(IsMaster).Select(server => server.EndPoint).ToHashSet();
+        foreach (var node in _nodes.Values)
+        {
+            node.IsMaster = masters.Contains(node.EndPoint);
+            if (!node.IsMaster)
+            {
+                _buckets.Close(node);
+            }
+        }
+
+        foreach (var endPoint in masters)
+        {
+            var node = _nodes.GetOrAdd(endPoint, _ => new RedisNode(endPoint, _buckets, _time, _logger, _description));
+            if (node.Look.IsCompleted)
+            {
+                node.IsMaster = true;
+                node.Look = LookAsync(node, multiplexer);
+            }
+        }
+
+        if (masters.Count == 0)
+        {
+            throw new StoreUnavailableException("no master is connected");
+        }
+
+        if (_secretKept.IsCompleted)
+        {
+            _secretKept = _secret.KeepAsync(multiplexer.GetDatabase());
+        }
+    }
+
+    private async Task LookAsync(RedisNode node, IConnectionMultiplexer multiplexer)
+    {
+        try
+        {
+            await _look.RunAsync(node, multiplexer, [.. _nodes.Values]);
+            node.HasFailed = false;
+            ReportUp();
+            if (node.MustList)
+            {
+                // A slot is being moved, or something changed during the look.
+                await Task.Delay(RestAfterFailure, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                Wake();
+            }
+        }
+#pragma warning disable CA1031 // whatever the client throws, this server was not found to be good
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            if (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+
+            node.HasFailed = true;
+            node.MustList = true;
+            node.Doubt();
+            Failed(node, e);
+            await Task.Delay(RestAfterFailure, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        Interlocked.Exchange(ref _looked, NewSignal()).TrySetResult();
+    }
+
+    /// <summary>Asks all end points for their roles. One that is silent takes its time, and holds up nobody.</summary>
+    private async Task AskRolesAsync(ConnectionMultiplexer multiplexer)
+    {
+        try
+        {
+            await multiplexer.ConfigureAsync().WaitAsync(RolesTimeout, _time, _stop.Token);
+        }
+#pragma warning disable CA1031 // what is known stays; the looks decide
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+        }
+
+        Wake();
+    }
+
+    private void Failed(RedisNode? node, Exception e)
+    {
+        var obstacle = RedisErrors.Describe(e);
+        if (node is null)
+        {
+            _obstacle = obstacle;
+        }
+        else
+        {
+            node.Obstacle = _nodes.Count > 1 ? $"{node.EndPoint}: {obstacle}" : obstacle;
+        }
+
+        ReportDown(node?.Obstacle ?? obstacle, RedisErrors.Refusal(e));
+    }
+
     /// <summary>Once for an outage, and again when the server tells why: the first sign is often only a closed connection.</summary>
-    private void ReportDown(string? refusal)
+    private void ReportDown(string reason, string? refusal)
     {
         if (!_isDown || (refusal is not null && refusal != _refusal))
         {
             _isDown = true;
             _refusal = refusal;
-            StoreLog.Failing(_logger, _description, _obstacle);
+            StoreLog.Failing(_logger, _description, reason);
         }
     }
 
+    /// <summary>Only when no master is failing any more.</summary>
     private void ReportUp()
     {
-        if (_isDown)
+        if (_isDown && !_nodes.Values.Any(node => node is { IsMaster: true, HasFailed: true }))
         {
             _isDown = false;
             _refusal = null;
@@ -206,78 +367,14 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>One look at the server; when it returns, claims may be sent unless a doubt came up meanwhile.</summary>
-    private async Task CheckAsync()
-    {
-        var multiplexer = _multiplexer ??= await ConnectAsync();
-        var doubts = Volatile.Read(ref _doubts);
-        if (await _check.HasLostWritesAsync(multiplexer, isDoubted: doubts != _verified))
-        {
-            Volatile.Write(ref _verified, -1);
-            _obstacle = "the server was replaced or emptied; in quarantine";
-            await PutBackAsync();
-        }
-        else if (_check.NewcomersWait(Quarantine) is var wait && wait > TimeSpan.Zero)
-        {
-            // New, or emptied before this process came: no alarm, but the same patience, because others may have to put their writes back.
-            _obstacle = "the store is new; others may still put their writes back";
-            await Task.Delay(wait, _time, _stop.Token);
-        }
-
-        await _check.ReadSecretAsync(multiplexer.GetDatabase());
-        _check.Confirm();
-        _obstacle = "the connection was lost; the server is being checked";
-        Volatile.Write(ref _verified, doubts);
-    }
-
-    /// <summary>Twice: before, and after everybody else had the time to notice. An alarm only where something is seen to be missing.</summary>
-    private async Task PutBackAsync()
-    {
-        ReportReset(_check.LostMarker);
-        ReportReset(await _putBack() > 0);
-        await Task.Delay(Quarantine, _time, _stop.Token);
-        ReportReset(await _putBack() > 0);
-        if (!_isReset)
-        {
-            StoreLog.StoreRestarted(_logger, _description);
-        }
-
-        _isReset = false;
-    }
-
-    private void ReportReset(bool isMissingWrites)
-    {
-        if (isMissingWrites && !_isReset)
-        {
-            _isReset = true;
-            StoreLog.StoreReset(_logger, _description);
-        }
-    }
-
     private async Task<ConnectionMultiplexer> ConnectAsync()
     {
         // The token is passed to the wait, not to the client: it has no cancellation, and an abandoned attempt ends by itself.
         var multiplexer = await ConnectionMultiplexer.ConnectAsync(CreateOptions(_settings)).WaitAsync(_stop.Token);
-        multiplexer.ConnectionFailed += (_, _) => Doubt();
-        multiplexer.ConnectionRestored += (_, _) => Doubt();
-        multiplexer.HashSlotMoved += (_, _) => Doubt();
-        Doubt();
+        multiplexer.ConnectionFailed += (_, change) => OnConnection(change);
+        multiplexer.ConnectionRestored += (_, change) => OnConnection(change);
+        multiplexer.HashSlotMoved += (_, _) => AskRoles();
+        multiplexer.ConfigurationChanged += (_, _) => Wake();
         return multiplexer;
-    }
-
-    private void Replace(ConnectionMultiplexer? old)
-    {
-        if (old is not null && Interlocked.CompareExchange(ref _multiplexer, null, old) == old)
-        {
-            if (!_isReplaced)
-            {
-                // Once for an outage; it goes on until the server answers.
-                _isReplaced = true;
-                StoreLog.LinkReplaced(_logger, _description);
-            }
-
-            // Disposing fails the calls that still wait, which their callers have long given up.
-            _ = Task.Run(() => old.Dispose());
-        }
     }
 }

@@ -46,7 +46,7 @@ internal static class RedisErrors
             return refusal;
         }
 
-        if (e.Message.Contains("serving hashslot", StringComparison.Ordinal))
+        if (IsRedirect(e))
         {
             return "MOVED or ASK, the Cluster is moving this slot";
         }
@@ -55,10 +55,22 @@ internal static class RedisErrors
         return e.Message.Split(';')[0];
     }
 
+    /// <summary>The server is not the one that has, or may write, the key: its role or its slots changed.</summary>
+    public static bool IsAboutPlace(Exception e) =>
+        (e is RedisServerException && (HasCode(e, "READONLY") || e.Message.Contains("has MOVED", StringComparison.Ordinal))) || IsRedirect(e);
+
+    /// <summary>The slot is being moved, and a part of what the call names is here and a part there, or all of it is there.</summary>
+    public static bool IsBetween(Exception? e) => e is not null && (IsRedirect(e) || HasCode(e, "TRYAGAIN"));
+
     /// <summary>Whether the server's error has this code, alone or inside the error of a script.</summary>
     public static bool HasCode(Exception e, string code) =>
         e.Message.StartsWith($"{code} ", StringComparison.Ordinal) || e.Message.Contains($" -{code} ", StringComparison.Ordinal)
             || e.Message.StartsWith($"{code}:", StringComparison.Ordinal);
+
+    /// <summary>What the client makes of MOVED and ASK where it may not follow them.</summary>
+    private static bool IsRedirect(Exception e) =>
+        e.Message.Contains("has MOVED", StringComparison.Ordinal)
+            || e is RedisConnectionException { FailureType: ConnectionFailureType.UnableToConnect } && e.Message.Contains("not reachable at this point of time", StringComparison.Ordinal);
 
     /// <summary>What the client makes of an error while it connects.</summary>
     private static bool IsConnectionRefused(Exception e, string code) =>

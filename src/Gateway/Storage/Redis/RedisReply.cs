@@ -21,6 +21,9 @@ internal static class RedisReply
     /// <summary>The claim came after its time and had no effect.</summary>
     public static bool IsLate(RedisResult[] reply) => (string?)reply[1] == "late";
 
+    /// <summary>The server may have lost writes since the caller looked at it, and the claim had no effect.</summary>
+    public static bool IsOfAnotherEpoch(RedisResult[] reply) => (string?)reply[1] == "epoch";
+
     /// <summary>Nothing is on record.</summary>
     public static bool IsAbsent(RedisResult[] reply) => (string?)reply[1] == "absent";
 
@@ -32,11 +35,6 @@ internal static class RedisReply
         if (state is "claimed")
         {
             return new ClaimResult(ClaimState.Claimed, own, Attempt: (int)reply[3]);
-        }
-
-        if (state is "late")
-        {
-            throw new StoreUnavailableException("Redis executed the claim too late");
         }
 
         try

@@ -4,14 +4,18 @@ namespace Gateway.Storage.Redis;
 
 /// <summary>What one Redis server says of itself (INFO), as far as the promise depends on it.</summary>
 /// <param name="RunId">Changes with every start of the server.</param>
+/// <param name="ReplicationId">Changes with every promotion to master, also of a server that goes on running.</param>
 /// <param name="Version">As <c>7.0.15</c>.</param>
 /// <param name="EvictionPolicy">What happens when the memory is full.</param>
 /// <param name="AppendOnly">Whether writes go to an append-only file.</param>
 /// <param name="Replicas">How many replicas are attached.</param>
 /// <param name="WaitsForReplicas">Whether <c>min-replicas-to-write</c> is set.</param>
 internal sealed record RedisServerFacts(
-    string RunId, string Version, string EvictionPolicy, bool AppendOnly, int Replicas, bool WaitsForReplicas)
+    string RunId, string ReplicationId, string Version, string EvictionPolicy, bool AppendOnly, int Replicas, bool WaitsForReplicas)
 {
+    /// <summary>Names one run of one server as a master: what it acknowledged in it, it has, unless it was deleted.</summary>
+    public string Identity => $"{RunId}/{ReplicationId}";
+
     public static RedisServerFacts Parse(string info)
     {
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -25,7 +29,7 @@ internal sealed record RedisServerFacts(
         }
 
         return new RedisServerFacts(
-            Text("run_id"), Text("redis_version"), Text("maxmemory_policy"), Number("aof_enabled") == 1, (int)Number("connected_slaves"),
+            Text("run_id"), Text("master_replid"), Text("redis_version"), Text("maxmemory_policy"), Number("aof_enabled") == 1, (int)Number("connected_slaves"),
             fields.ContainsKey("min_slaves_good_slaves"));
 
         string Text(string name) => fields.GetValueOrDefault(name, "");

@@ -12,13 +12,16 @@ internal sealed class RedisStore : IIdempotencyStore
     /// <summary>How many journal entries are written back at a time.</summary>
     private const int PutBackBatch = 256;
 
+    /// <summary>How many leases are renewed at a time: a crowd of them must leave room for claims.</summary>
+    private const int RenewBatch = 512;
+
     private static readonly RedisScript ClaimScript = new("claim.lua");
     private static readonly RedisScript SettleScript = new("settle.lua");
     private static readonly RedisScript ReleaseScript = new("release.lua");
     private static readonly RedisScript RenewScript = new("renew.lua");
     private static readonly RedisScript WatchScript = new("watch.lua");
     private static readonly RedisScript ForgetScript = new("forget.lua");
-    private static readonly RedisScript[] Scripts = [ClaimScript, SettleScript, ReleaseScript, RenewScript, WatchScript, ForgetScript, .. RedisSweep.Scripts];
+    private static readonly RedisScript[] Scripts = [SettleScript, ReleaseScript, RenewScript, WatchScript, ForgetScript, .. RedisSweep.Scripts];
     private static readonly RedisValue StateAnswered = "a";
     private static readonly RedisValue StateUncertain = "u";
 
@@ -26,7 +29,7 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly ILogger _logger;
     private readonly RedisConnection _connection;
     private readonly RedisJournal _journal;
-    private int _putBack; // the watch's alone
+    private readonly TimeProvider _time;
     private readonly RedisKeys _keys;
     private readonly RedisAnnouncements _changed;
     private readonly RedisAnnouncements _forgotten;
@@ -36,15 +39,16 @@ internal sealed class RedisStore : IIdempotencyStore
     public RedisStore(StoreSettings settings, TimeProvider time, ILogger<RedisStore> logger)
     {
         _settings = settings;
+        _time = time;
         _logger = logger;
         _journal = new RedisJournal(time);
         Description = Describe(settings);
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
         _forgotten = new RedisAnnouncements(settings.Redis.KeyPrefix + "forgotten", settings.Timeout, time);
-        _connection = new RedisConnection(settings, Description, Scripts, PutBackAsync, time, logger);
+        _connection = new RedisConnection(settings, Description, Scripts, ClaimScript, PutBackAsync, time, logger);
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
-        _sweep = new RedisSweep(_calls, _keys);
+        _sweep = new RedisSweep(_calls, _connection, _keys);
     }
 
     public event Action<RecordId>? Changed
@@ -68,12 +72,6 @@ internal sealed class RedisStore : IIdempotencyStore
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
         var reply = await SendClaimAsync(claim, cancellationToken);
-        if (RedisReply.IsLate(reply))
-        {
-            // Not executed. The nodes of a Cluster have clocks of their own, and this node's is ahead of the last one asked: again, by its time.
-            reply = await SendClaimAsync(claim, cancellationToken);
-        }
-
         var result = RedisReply.ToClaimResult(reply, claim.Fingerprint);
         if (result.State == ClaimState.Claimed)
         {
@@ -100,8 +98,14 @@ internal sealed class RedisStore : IIdempotencyStore
     public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
     {
         StoreUnavailableException? failure = null;
-        var results = await Task.WhenAll(claims.Select(TryRenewAsync));
-        return failure is not null && Array.TrueForAll(results, result => result == WriteResult.Unknown) ? throw failure : results;
+        var results = new List<WriteResult>(claims.Count);
+        foreach (var batch in claims.Chunk(RenewBatch))
+        {
+            // What cannot be written now is due again soon; to wait for every batch of it would hold up those that can.
+            results.AddRange(failure is null ? await Task.WhenAll(batch.Select(TryRenewAsync)) : batch.Select(_ => WriteResult.Unknown));
+        }
+
+        return failure is not null && results.TrueForAll(result => result == WriteResult.Unknown) ? throw failure : results;
 
         async Task<WriteResult> TryRenewAsync(ClaimRequest claim)
         {
@@ -120,8 +124,9 @@ internal sealed class RedisStore : IIdempotencyStore
     public async ValueTask<ClaimResult?> WatchAsync(RecordId id, CancellationToken cancellationToken)
     {
         // Subscribed first, so that no end falls between.
-        await _changed.FollowAsync(_connection.VerifiedDatabase.Multiplexer).WaitAsync(cancellationToken);
-        var reply = await _calls.RunAsync(WatchScript, _keys.Of(id), [ClaimToken.Create().ToArray(), _changed.Channel], isClaim: true, cancellationToken);
+        var bucket = _connection.Open(id.Bucket);
+        await _changed.FollowAsync(_connection.Database.Multiplexer).WaitAsync(cancellationToken);
+        var reply = await _calls.RunAsync(WatchScript, _keys.Of(id), [ClaimToken.Create().ToArray(), _changed.Channel], bucket, cancellationToken);
         return RedisReply.IsAbsent(reply) ? null : RedisReply.ToClaimResult(reply);
     }
 
@@ -129,16 +134,9 @@ internal sealed class RedisStore : IIdempotencyStore
 
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)
     {
-        RedisValue[] arguments = [ClaimToken.Create().ToArray(), NotAfter(), Milliseconds(IIdempotencyStore.ForgottenFor), _forgotten.Channel];
-        var reply = await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, isClaim: true, cancellationToken);
-        if (RedisReply.IsLate(reply))
-        {
-            // As for a claim: this node's clock is ahead of the last one asked.
-            _connection.Clock.Set((long)reply[2]);
-            arguments[1] = NotAfter();
-            reply = await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, isClaim: true, cancellationToken);
-        }
-
+        var bucket = _connection.Open(id.Bucket);
+        RedisValue[] arguments = [ClaimToken.Create().ToArray(), NotAfter(bucket.Node, _settings.Timeout), Milliseconds(IIdempotencyStore.ForgottenFor), _forgotten.Channel];
+        var reply = await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, bucket, cancellationToken);
         return RedisReply.ToIsForgotten(reply);
     }
 
@@ -147,28 +145,74 @@ internal sealed class RedisStore : IIdempotencyStore
     public async ValueTask PingAsync(CancellationToken cancellationToken)
     {
         // Asked first, so that looking at a store that is not there yet is no outage in the log.
-        _ = _connection.VerifiedDatabase;
-        await _calls.CallAsync(database => database.PingAsync(CommandFlags.DemandMaster), isClaim: true, cancellationToken);
+        _connection.RequireReady();
+        await _calls.CallAsync(database => database.PingAsync(CommandFlags.DemandMaster), node: null, _settings.Timeout, cancellationToken);
     }
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
 
+    /// <summary>
+    /// Once, and once more where nothing was executed: the server's clock was ahead of the estimate, or the server is not the one that was
+    /// looked at. All of it within one timeout.
+    /// </summary>
     private async ValueTask<RedisResult[]> SendClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
-        // A claim is not redirected: a slot that moved means a server that may not have been looked at yet, which happens first.
-        _ = _forgotten.FollowAsync(_connection.VerifiedDatabase.Multiplexer);
-        var reply = await _calls.RunAsync(
-            ClaimScript,
-            _keys.Of(claim.Id),
-            [
-                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter(), claim.TakeOver,
-                ToValue(claim.Probe),
-            ],
-            isClaim: true,
-            cancellationToken);
-        _connection.Clock.Set((long)reply[2]);
-        return reply;
+        var began = _time.GetTimestamp();
+        var bucket = _connection.Open(claim.Id.Bucket);
+        _ = _forgotten.FollowAsync(_connection.Database.Multiplexer);
+        for (var isFirst = true; ; isFirst = false)
+        {
+            RedisResult[]? reply;
+            try
+            {
+                reply = await _calls.ClaimAsync(bucket, _keys.OfClaim(claim), ClaimArguments(claim, bucket, Left()), Left());
+            }
+            catch (StoreUnavailableException e) when (RedisErrors.IsBetween(e.InnerException))
+            {
+                // The slot is being moved. What is on record can be told all the same.
+                if (await PeekAsync(claim.Id, bucket, cancellationToken) is { } onRecord)
+                {
+                    return onRecord;
+                }
+
+                throw;
+            }
+
+            var isElsewhere = reply is null || RedisReply.IsOfAnotherEpoch(reply);
+            if (reply is not null && !RedisReply.IsLate(reply) && !isElsewhere)
+            {
+                bucket.Node.Clock.Set((long)reply[2]);
+                return reply;
+            }
+
+            if (!isElsewhere)
+            {
+                bucket.Node.Clock.Set((long)reply![2]);
+            }
+
+            if (!isFirst || Left() <= TimeSpan.Zero)
+            {
+                throw new StoreUnavailableException(isElsewhere ? $"{Description}: the server is being checked" : "Redis executed the claim too late");
+            }
+
+            bucket = isElsewhere ? await _connection.ReopenAsync(bucket, Left(), cancellationToken) : bucket;
+        }
+
+        TimeSpan Left() => _settings.Timeout - _time.GetElapsedTime(began);
     }
+
+    /// <summary>What is on record, wherever it is, when it cannot be claimed; null when nothing is.</summary>
+    private async ValueTask<RedisResult[]?> PeekAsync(RecordId id, OpenBucket bucket, CancellationToken cancellationToken)
+    {
+        var reply = await _calls.RunAsync(WatchScript, _keys.Of(id), [ClaimToken.Create().ToArray(), ""], bucket, cancellationToken);
+        return RedisReply.IsAbsent(reply) ? null : reply;
+    }
+
+    private static RedisValue[] ClaimArguments(in ClaimRequest claim, OpenBucket bucket, TimeSpan left) =>
+    [
+        claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter(bucket.Node, left),
+        claim.TakeOver, ToValue(claim.Probe), bucket.Epoch,
+    ];
 
     /// <summary>Settles a claim or marks it uncertain, and remembers it once the server has acknowledged it.</summary>
     private async ValueTask<WriteResult> EndAsync(
@@ -207,8 +251,8 @@ internal sealed class RedisStore : IIdempotencyStore
             RenewScript,
             claim,
             [
-                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter(), claim.Attempt,
-                ToValue(claim.Probe),
+                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention),
+                NotAfter(_connection.NodeOf(claim.Id.Bucket), _settings.Timeout), claim.Attempt, ToValue(claim.Probe),
             ],
             cancellationToken);
         if (result is WriteResult.Done or WriteResult.Recreated)
@@ -219,16 +263,16 @@ internal sealed class RedisStore : IIdempotencyStore
         return result;
     }
 
-    /// <summary>Writes the journal to a server that may have lost it. Every write compares tokens, so that repeating one is harmless.</summary>
-    /// <returns>How many were missing, those of earlier tries that failed half-way included.</returns>
-    /// <exception cref="StoreUnavailableException">Some could not be written; to be repeated.</exception>
-    private async Task<int> PutBackAsync()
+    /// <summary>Writes the journal of some buckets to a server that may have lost it. Every write compares tokens, so that repeating one is harmless.</summary>
+    /// <returns>How many were missing, and the failure if some could not be written; to be repeated then.</returns>
+    private async Task<(int Count, Exception? Failure)> PutBackAsync(IReadOnlyCollection<int> buckets)
     {
-        StoreUnavailableException? failure = null;
-        foreach (var batch in _journal.Last().Chunk(PutBackBatch))
+        Exception? failure = null;
+        var count = 0;
+        foreach (var batch in _journal.Last().Where(entry => buckets.Contains(entry.Claim.Id.Bucket)).Chunk(PutBackBatch))
         {
             var results = await Task.WhenAll(batch.Select(TryPutBackAsync));
-            _putBack += results.Count(result => result == WriteResult.Recreated);
+            count += results.Count(result => result == WriteResult.Recreated);
             foreach (var (entry, _) in batch.Zip(results).Where(pair => pair.Second == WriteResult.Foreign && pair.First.End != ClaimEnd.Release))
             {
                 StoreLog.ClaimForeign(_logger, entry.Claim.Id.Short);
@@ -236,18 +280,11 @@ internal sealed class RedisStore : IIdempotencyStore
 
             if (failure is not null)
             {
-                throw failure;
+                break;
             }
         }
 
-        var putBack = _putBack;
-        _putBack = 0;
-        if (putBack > 0)
-        {
-            StoreLog.PutBack(_logger, Description, putBack);
-        }
-
-        return putBack;
+        return (count, failure);
 
         async Task<WriteResult> TryPutBackAsync(RedisJournal.Entry entry)
         {
@@ -263,11 +300,21 @@ internal sealed class RedisStore : IIdempotencyStore
         }
     }
 
-    private async ValueTask<WriteResult> WriteAsync(RedisScript script, ClaimRequest claim, RedisValue[] arguments, CancellationToken cancellationToken) =>
-        RedisReply.ToWriteResult(await _calls.RunAsync(script, _keys.Of(claim.Id), arguments, isClaim: false, cancellationToken));
+    private async ValueTask<WriteResult> WriteAsync(RedisScript script, ClaimRequest claim, RedisValue[] arguments, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return RedisReply.ToWriteResult(await _calls.RunAsync(script, _keys.Of(claim), arguments, bucket: null, cancellationToken));
+        }
+        catch (StoreUnavailableException e) when (!claim.Probe.IsEmpty && RedisErrors.IsBetween(e.InnerException))
+        {
+            // The slot is being moved, and the record is on one side, the list of open ones on the other. The sweeper sets the list right later.
+            return RedisReply.ToWriteResult(await _calls.RunAsync(script, _keys.Of(claim.Id), arguments, bucket: null, cancellationToken));
+        }
+    }
 
     /// <summary>The store time after which a claim or a re-created one must not take effect: its caller has been told by then.</summary>
-    private long NotAfter() => _connection.Clock.Now + Milliseconds(_settings.Timeout);
+    private static long NotAfter(RedisNode? node, TimeSpan left) => (node?.Clock.Now ?? 0) + Milliseconds(left);
 
     private static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
 

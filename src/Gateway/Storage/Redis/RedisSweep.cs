@@ -4,7 +4,7 @@ namespace Gateway.Storage.Redis;
 /// Finds uncertain records through the sorted set of each bucket, never by a scan of the keys. A call looks at a slice of the buckets, the
 /// next one goes on behind it; within a bucket, those that were looked at least recently come first, so that none waits for ever.
 /// </summary>
-internal sealed class RedisSweep(RedisCalls calls, RedisKeys keys)
+internal sealed class RedisSweep(RedisCalls calls, RedisConnection connection, RedisKeys keys)
 {
     /// <summary>A whole round takes eight calls; they travel together.</summary>
     private const int BucketsPerCall = 128;
@@ -55,13 +55,13 @@ internal sealed class RedisSweep(RedisCalls calls, RedisKeys keys)
 
     private async Task<IReadOnlyList<RecordId>> ListAsync(int bucket, int max, CancellationToken cancellationToken)
     {
-        var reply = await calls.RunAsync(OpenScript, keys.OfBucket(bucket), [ClaimToken.Create().ToArray(), max], isClaim: true, cancellationToken);
+        var reply = await calls.RunAsync(OpenScript, keys.OfBucket(bucket), [ClaimToken.Create().ToArray(), max], connection.Open(bucket), cancellationToken);
         return RedisReply.ToRecordIds(reply);
     }
 
     private async Task<UncertainRecord?> ReadAsync(RecordId id, CancellationToken cancellationToken)
     {
-        var reply = await calls.RunAsync(UncertainScript, keys.Of(id), [ClaimToken.Create().ToArray()], isClaim: true, cancellationToken);
+        var reply = await calls.RunAsync(UncertainScript, keys.OfOpen(id), [ClaimToken.Create().ToArray()], connection.Open(id.Bucket), cancellationToken);
         return RedisReply.ToUncertainRecord(id, reply);
     }
 }

@@ -1,8 +1,11 @@
 -- Claims a key, takes an uncertain one over, or tells what is on record.
 --
--- KEYS     the record, the open ones (see record.lua)
--- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms), attempt to take over (or 0), probe (or empty)
+-- The text that a server is given ends with that server's identity (RedisScript.For): a server that was not looked at does not know it.
+--
+-- KEYS     the record, the bucket's marks (see epoch.lua), the open ones (see record.lua), if there is a probe
+-- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms), attempt to take over (or 0), probe (or empty), epoch
 -- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease (settled: of the retention) in ms, answer}; see RedisReply.ToClaimResult
+local open_key = KEYS[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'f', 'l', 'a', 'n')
@@ -13,6 +16,10 @@ if not state then
   -- A claim that a healed link delivers late must not take effect: its caller was told that the store is down.
   if now > tonumber(ARGV[5]) then
     return {ARGV[1], 'late', now}
+  end
+  -- Absent from a server that lost what it acknowledged means nothing.
+  if redis.call('HGET', KEYS[2], 'e') ~= ARGV[8] then
+    return {ARGV[1], 'epoch', now}
   end
   if record[1] then
     redis.call('DEL', KEYS[1])
@@ -50,6 +57,9 @@ if attempt ~= tonumber(ARGV[6]) or record[3] ~= ARGV[2] then
 end
 if now > tonumber(ARGV[5]) then
   return {ARGV[1], 'late', now}
+end
+if redis.call('HGET', KEYS[2], 'e') ~= ARGV[8] then
+  return {ARGV[1], 'epoch', now}
 end
 redis.call('HSET', KEYS[1], 's', 'o', 't', ARGV[1], 'l', string.format('%.0f', now + ARGV[3]), 'n', attempt + 1)
 -- The retention goes on, but the record must outlive its claim.

@@ -1,8 +1,9 @@
 -- Deletes a settled or uncertain record for an operator, and keeps late writes of its owner out.
 --
--- KEYS     the record, the open ones (see record.lua)
+-- KEYS     the record
 -- ARGV     token, not-after (store time in ms), how long its owner is kept out in ms, channel
 -- returns  {token, result}: done | refused | late (and store time in ms)
+local open_key = KEYS[2]
 --- record.lua
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'l', 'n', 'p', 'w')
 local time = redis.call('TIME')

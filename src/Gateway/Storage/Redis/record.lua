@@ -10,22 +10,29 @@
 --            p  the probe, when there is one, until settled
 --            w  the channel on which the next end is announced, when somebody watches
 --          Its expiry is the retention.
--- KEYS[2]  the bucket's open records with a probe, a sorted set: the id, by the time from which it is uncertain
+-- open_key the bucket's open records with a probe, a sorted set: the id, by the time from which it is uncertain. Nil where the caller knows of no
+--          probe, or a Cluster is moving the slot: a script that names a key which is not there is refused then. The sweeper sets right what is
+--          left in the set (uncertain.lua).
 -- ARGV[1]  the token of the caller, first in every reply, which shows the caller that the reply is its own
 local function id()
   return string.sub(KEYS[1], -64)
 end
 
 local function open(since)
-  redis.call('ZADD', KEYS[2], string.format('%.0f', since), id())
+  if not open_key then
+    return
+  end
+  redis.call('ZADD', open_key, string.format('%.0f', since), id())
   local rest = redis.call('PTTL', KEYS[1])
-  if redis.call('PTTL', KEYS[2]) < rest then
-    redis.call('PEXPIRE', KEYS[2], rest)
+  if redis.call('PTTL', open_key) < rest then
+    redis.call('PEXPIRE', open_key, rest)
   end
 end
 
 local function close()
-  redis.call('ZREM', KEYS[2], id())
+  if open_key then
+    redis.call('ZREM', open_key, id())
+  end
   redis.call('HDEL', KEYS[1], 'p')
 end
 

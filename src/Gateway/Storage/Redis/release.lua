@@ -1,8 +1,9 @@
 -- Frees a claimed key whose request provably never reached the backend.
 --
--- KEYS     the record, the open ones (see record.lua)
+-- KEYS     the record, the open ones (see record.lua), if there is a probe
 -- ARGV     token, attempt
 -- returns  {token, result}: done | gone | foreign | taken-over | settled
+local open_key = KEYS[2]
 --- record.lua
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w')
 local refused = refusal(record, ARGV[2])

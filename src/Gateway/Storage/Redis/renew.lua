@@ -1,8 +1,9 @@
 -- Restarts the lease of a claim whose owner still works on it, or writes a claim back that the store lost.
 --
--- KEYS     the record, the open ones (see record.lua)
+-- KEYS     the record, the open ones (see record.lua), if there is a probe
 -- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms), attempt, probe (or empty)
 -- returns  {token, result}: done | recreated | foreign | taken-over | settled | late
+local open_key = KEYS[2]
 --- record.lua
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p')
 local time = redis.call('TIME')

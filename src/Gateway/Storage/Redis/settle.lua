@@ -1,6 +1,6 @@
 -- Ends a claim: settled with an answer, or uncertain. Only the owner may; repeating it changes nothing.
 --
--- KEYS     the record, the open ones (see record.lua)
+-- KEYS     the record, the open ones (see record.lua), if there is a probe
 -- ARGV     token, fingerprint, retention ms, new state (a or u), answer (empty for u), attempt, probe (or empty)
 -- returns  {token, result}: done | recreated | foreign | taken-over | settled
 local record = redis.call('HMGET', KEYS[1], 's', 't')
@@ -9,6 +9,7 @@ if record[1] == 'c' and record[2] == ARGV[1] then
   redis.call('HSET', KEYS[1], 's', ARGV[4], 'a', ARGV[5])
   return {ARGV[1], 'done'}
 end
+local open_key = KEYS[2]
 --- record.lua
 record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w')
 local refused = refusal(record, ARGV[6])
