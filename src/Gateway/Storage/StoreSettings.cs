@@ -51,6 +51,19 @@ internal sealed record RedisStoreSettings
 
     /// <summary>Put before every key, so that several gateways can share a server.</summary>
     public string KeyPrefix { get; init; } = "idem:";
+
+    /// <summary>When a claim or an answer counts as acknowledged.</summary>
+    public RedisAcknowledge Acknowledge { get; init; } = RedisAcknowledge.Primary;
+}
+
+/// <summary>Who must have a write before it counts.</summary>
+internal enum RedisAcknowledge
+{
+    /// <summary>The primary: a failover may lose the last writes, which their gateways put back while they live.</summary>
+    Primary,
+
+    /// <summary>A replica, too (WAIT 1): costs a round trip between the servers, and refuses keyed requests while no replica follows.</summary>
+    Replica,
 }
 
 /// <summary>The section <c>Store:Postgres</c>.</summary>

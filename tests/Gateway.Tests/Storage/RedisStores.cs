@@ -13,20 +13,29 @@ internal static class RedisStores
     {
         var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = TimeSpan.FromSeconds(5), Redis = new() { Configuration = configuration } };
         var store = new RedisStore(settings, TimeProvider.System, logger ?? NullLogger<RedisStore>.Instance);
-        await Eventually.TrueAsync(async () => await AnswersAsync(store), "connected");
-        return store;
+        var reason = "";
+        try
+        {
+            await Eventually.TrueAsync(async () => (reason = await ObstacleAsync(store)).Length == 0, "connected");
+            return store;
+        }
+        catch (Exception e)
+        {
+            await store.DisposeAsync();
+            throw new InvalidOperationException($"The store did not answer: {reason}", e);
+        }
     }
 
-    private static async Task<bool> AnswersAsync(RedisStore store)
+    private static async Task<string> ObstacleAsync(RedisStore store)
     {
         try
         {
             await store.PingAsync(default);
-            return true;
+            return "";
         }
-        catch (StoreUnavailableException)
+        catch (StoreUnavailableException e)
         {
-            return false;
+            return e.Message;
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
@@ -12,11 +13,12 @@ internal sealed class ReplyProxy : IAsyncDisposable
 {
     private readonly int _port = LoopbackPorts.Reserve();
     private readonly Socket _listener;
-    private readonly string[] _target;
+    private readonly ConcurrentBag<ReplyProxyTarget> _open = [];
+    private string _target;
 
     private ReplyProxy(string target)
     {
-        _target = target.Split(':');
+        _target = target;
         _listener = LoopbackPorts.Listen(_port);
         _ = AcceptAsync();
     }
@@ -28,6 +30,20 @@ internal sealed class ReplyProxy : IAsyncDisposable
 
     /// <param name="target"><c>host:port</c>.</param>
     public static ReplyProxy Start(string target) => new(target);
+
+    /// <summary>
+    /// The same connections lead to another server from now on, and their client sees nothing of it. To be called between replies; the client
+    /// must speak RESP2 (<c>protocol=resp2</c>), of which a server needs no word beforehand.
+    /// </summary>
+    /// <param name="target"><c>host:port</c>.</param>
+    public void SwitchTo(string target)
+    {
+        _target = target;
+        foreach (var server in _open)
+        {
+            server.Connect(target);
+        }
+    }
 
     public ValueTask DisposeAsync()
     {
@@ -52,27 +68,49 @@ internal sealed class ReplyProxy : IAsyncDisposable
 
     private async Task ServeAsync(Socket accepted)
     {
-        using var server = new TcpClient(AddressFamily.InterNetwork) { NoDelay = true };
         using var client = new NetworkStream(accepted, ownsSocket: true);
+        using var server = new ReplyProxyTarget();
         try
         {
-            await server.ConnectAsync(_target[0], int.Parse(_target[1], CultureInfo.InvariantCulture));
-            await await Task.WhenAny(client.CopyToAsync(server.GetStream()), PassRepliesAsync(server.GetStream(), client));
+            server.Connect(_target);
+            _open.Add(server);
+            await await Task.WhenAny(PassRequestsAsync(client, server), PassRepliesAsync(server, client));
         }
-        catch (Exception ended) when (ended is IOException or SocketException)
+        catch (Exception ended) when (ended is IOException or SocketException or ObjectDisposedException)
         {
             // One end went away: so does the other.
         }
     }
 
-    private async Task PassRepliesAsync(NetworkStream server, NetworkStream client)
+    private static async Task PassRequestsAsync(NetworkStream client, ReplyProxyTarget server)
     {
-        using var reader = new StreamReader(server, Encoding.Latin1, detectEncodingFromByteOrderMarks: false);
+        var buffer = new byte[64 * 1024];
+        int read;
+        while ((read = await client.ReadAsync(buffer)) > 0)
+        {
+            await server.Stream.WriteAsync(buffer.AsMemory(0, read));
+        }
+    }
+
+    private async Task PassRepliesAsync(ReplyProxyTarget server, NetworkStream client)
+    {
         while (true)
         {
-            var reply = new StringBuilder();
-            await RespConnection.ReadRawReplyAsync(reader, reply, CancellationToken.None);
-            await client.WriteAsync(Encoding.Latin1.GetBytes(string.Concat(Deliver(reply.ToString()))));
+            var stream = server.Stream;
+            using var reader = new StreamReader(stream, Encoding.Latin1, detectEncodingFromByteOrderMarks: false, bufferSize: -1, leaveOpen: true);
+            try
+            {
+                while (true)
+                {
+                    var reply = new StringBuilder();
+                    await RespConnection.ReadRawReplyAsync(reader, reply, CancellationToken.None);
+                    await client.WriteAsync(Encoding.Latin1.GetBytes(string.Concat(Deliver(reply.ToString()))));
+                }
+            }
+            catch (Exception ended) when (ended is IOException or ObjectDisposedException && server.Stream != stream)
+            {
+                // Another server is behind it now.
+            }
         }
     }
 }

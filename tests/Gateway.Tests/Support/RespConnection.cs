@@ -36,19 +36,25 @@ internal static class RespConnection
         return await ReadReplyAsync(reader, cancellation);
     }
 
-    /// <summary>Appends one whole reply as it came over the wire.</summary>
+    /// <summary>Appends one whole reply as it came over the wire, of RESP2 or RESP3.</summary>
     /// <exception cref="IOException">The connection ended.</exception>
     public static async Task ReadRawReplyAsync(StreamReader reader, StringBuilder raw, CancellationToken cancellation)
     {
         var line = await reader.ReadLineAsync(cancellation) ?? throw new EndOfStreamException("Redis closed the connection.");
         raw.Append(line).Append("\r\n");
-        var length = line[0] is '$' or '*' ? int.Parse(line[1..], CultureInfo.InvariantCulture) : -1;
-        if (line[0] == '$' && length >= 0)
+        if (line[0] is not ('$' or '=' or '*' or '~' or '>' or '%'))
         {
-            raw.Append(await ReadBulkAsync(reader, length, cancellation)).Append("\r\n");
+            return;
         }
 
-        for (var i = 0; line[0] == '*' && i < length; i++)
+        var length = int.Parse(line[1..], CultureInfo.InvariantCulture);
+        if (line[0] is '$' or '=')
+        {
+            raw.Append(length < 0 ? "" : await ReadBulkAsync(reader, length, cancellation) + "\r\n");
+            return;
+        }
+
+        for (var i = 0; i < (line[0] == '%' ? 2 * length : length); i++)
         {
             await ReadRawReplyAsync(reader, raw, cancellation);
         }

@@ -13,15 +13,15 @@ internal sealed class RedisCalls(StoreSettings settings, string description, Red
 
     private int _outstanding;
 
-    /// <summary>Runs a claim on the server that it is meant for.</summary>
+    /// <summary>Runs a script of a fence on the server that it is meant for.</summary>
     /// <returns>Null when another server, or another run of it, has the bucket now. Nothing was executed.</returns>
-    public async Task<RedisResult[]?> ClaimAsync(OpenBucket bucket, RedisKey[] keys, RedisValue[] arguments, TimeSpan timeout)
+    public async Task<RedisResult[]?> RunFencedAsync(RedisScript script, RedisKey[] keys, RedisValue[] arguments, OpenBucket bucket, TimeSpan timeout)
     {
         try
         {
             return await CallAsync(
-                // A claim is not redirected: a slot that moved means a server that may not have been looked at yet, which happens first.
-                database => ReadAsync(database, bucket.Claim.RunAsync(database, keys, arguments, CommandFlags.DemandMaster | CommandFlags.NoRedirect), arguments),
+                // Not redirected: a slot that moved means a server that may not have been looked at yet, which happens first.
+                database => ReadAsync(database, script.RunAsync(database, keys, arguments, CommandFlags.DemandMaster | CommandFlags.NoRedirect), arguments),
                 bucket.Node,
                 timeout,
                 CancellationToken.None);

@@ -44,12 +44,11 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <param name="settings">How to connect.</param>
     /// <param name="description">For the log.</param>
     /// <param name="scripts">Loaded into every server that is met.</param>
-    /// <param name="claim">The script of claims: loaded into a server that was looked at, with its identity.</param>
     /// <param name="putBack">Writes the journal of some buckets back; returns how many were missing, and the failure if some could not be written.</param>
     /// <param name="time">Local time.</param>
     /// <param name="logger">For the log.</param>
     public RedisConnection(
-        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, RedisScript claim,
+        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts,
         Func<IReadOnlyCollection<int>, Task<(int Count, Exception? Failure)>> putBack, TimeProvider time, ILogger logger)
     {
         _settings = settings;
@@ -58,7 +57,7 @@ internal sealed class RedisConnection : IAsyncDisposable
         _logger = logger;
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
         _secret = new RedisSecret(settings.Redis.KeyPrefix, description, CheckTimeout, time, logger, _stop.Token);
-        _look = new RedisLook(keys, _buckets, _secret, scripts, claim, putBack, description, CheckTimeout, time, logger, _stop.Token);
+        _look = new RedisLook(keys, _buckets, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, CheckTimeout, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 
@@ -105,9 +104,7 @@ internal sealed class RedisConnection : IAsyncDisposable
     public async Task<OpenBucket> ReopenAsync(OpenBucket seen, TimeSpan patience, CancellationToken cancellationToken)
     {
         var began = _time.GetTimestamp();
-        _buckets.Close(seen);
-        seen.Node.MustList = true;
-        Wake();
+        Doubt(seen);
         while (_buckets.Find(seen.Number) is null)
         {
             var looked = _looked.Task;
@@ -124,6 +121,14 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
 
         return Open(seen.Number);
+    }
+
+    /// <summary>The bucket's server is not the one that it was: no claims in it until it was looked at, which happens at once.</summary>
+    public void Doubt(OpenBucket seen)
+    {
+        _buckets.Close(seen);
+        seen.Node.MustList = true;
+        Wake();
     }
 
     /// <summary>Slots or roles may have changed: masters are asked for theirs, and looked at anew.</summary>
@@ -367,10 +372,13 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
     }
 
+    /// <summary>One more connection to the same servers.</summary>
+    public static Task<ConnectionMultiplexer> ConnectAsync(StoreSettings settings) => ConnectionMultiplexer.ConnectAsync(CreateOptions(settings));
+
     private async Task<ConnectionMultiplexer> ConnectAsync()
     {
         // The token is passed to the wait, not to the client: it has no cancellation, and an abandoned attempt ends by itself.
-        var multiplexer = await ConnectionMultiplexer.ConnectAsync(CreateOptions(_settings)).WaitAsync(_stop.Token);
+        var multiplexer = await ConnectAsync(_settings).WaitAsync(_stop.Token);
         multiplexer.ConnectionFailed += (_, change) => OnConnection(change);
         multiplexer.ConnectionRestored += (_, change) => OnConnection(change);
         multiplexer.HashSlotMoved += (_, _) => AskRoles();

@@ -14,7 +14,7 @@ namespace Gateway.Storage.Redis;
 /// Every master is looked at for itself: none that is silent or emptied holds up the others.
 /// </summary>
 internal sealed class RedisLook(
-    RedisKeys keys, RedisBuckets buckets, RedisSecret secret, IReadOnlyList<RedisScript> scripts, RedisScript claim, Func<IReadOnlyCollection<int>, Task<(int Count, Exception? Failure)>> putBack,
+    RedisKeys keys, RedisBuckets buckets, RedisSecret secret, IReadOnlyList<RedisScript> scripts, bool isAcknowledged, Func<IReadOnlyCollection<int>, Task<(int Count, Exception? Failure)>> putBack,
     string description, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
 {
     /// <summary>Twice the time in which every gateway notices: their watches run every second.</summary>
@@ -92,8 +92,8 @@ internal sealed class RedisLook(
                 marks = await ReadAllMarksAsync(node, server, [.. marks.Select(mark => mark.Bucket)], mustChange: false); // leaves copies
             }
 
-            var fence = claim.For($"{facts.Identity} {_process:n}");
-            await fence.LoadAsync(server).WaitAsync(timeout, time, stop);
+            var fence = new RedisFence($"{facts.Identity} {_process:n}");
+            await fence.LoadAsync(server, isAcknowledged).WaitAsync(timeout, time, stop);
 
             // Had it been replaced meanwhile, another run would know the script.
             if ((await ReadFactsAsync(server, isWhole: false)).Identity != facts.Identity || node.Doubts != doubts)
@@ -110,7 +110,7 @@ internal sealed class RedisLook(
     }
 
     /// <summary>What was lost is put back, what is new is known.</summary>
-    private void Confirm(RedisNode node, string identity, RedisScript fence, Marks[] marks)
+    private void Confirm(RedisNode node, string identity, RedisFence fence, Marks[] marks)
     {
         if (node.Lost.Count > 0 && !node.IsLossReported)
         {
@@ -121,7 +121,7 @@ internal sealed class RedisLook(
         node.IsEmptied = false;
         node.IsLossReported = false;
         node.Identity = identity;
-        node.Claim = fence;
+        node.Fence = fence;
         node.Buckets = [.. marks.Select(mark => mark.Bucket)];
         foreach (var mark in marks)
         {
@@ -137,7 +137,7 @@ internal sealed class RedisLook(
         {
             if (buckets.Find(bucket) is null && buckets.NodeOf(bucket) == node && buckets.EpochOf(bucket) is { } epoch)
             {
-                buckets.Open(new OpenBucket(bucket, node, node.Claim!, epoch));
+                buckets.Open(new OpenBucket(bucket, node, node.Fence!, epoch));
             }
         }
 

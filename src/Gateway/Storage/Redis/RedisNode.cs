@@ -19,8 +19,8 @@ internal sealed class RedisNode(EndPoint endPoint, RedisBuckets buckets, TimePro
     /// <summary>The run of the server under which its buckets were last open; null before that.</summary>
     public string? Identity { get; set; }
 
-    /// <summary>The claim script with that identity.</summary>
-    public RedisScript? Claim { get; set; }
+    /// <summary>Of that run.</summary>
+    public RedisFence? Fence { get; set; }
 
     /// <summary>The run that was handed the scripts, and judged.</summary>
     public string? MetAs { get; set; }

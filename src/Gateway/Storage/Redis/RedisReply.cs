@@ -24,6 +24,9 @@ internal static class RedisReply
     /// <summary>The server may have lost writes since the caller looked at it, and the claim had no effect.</summary>
     public static bool IsOfAnotherEpoch(RedisResult[] reply) => (string?)reply[1] == "epoch";
 
+    /// <summary>The claim was had.</summary>
+    public static bool IsClaimed(RedisResult[] reply) => (string?)reply[1] == "claimed";
+
     /// <summary>Nothing is on record.</summary>
     public static bool IsAbsent(RedisResult[] reply) => (string?)reply[1] == "absent";
 

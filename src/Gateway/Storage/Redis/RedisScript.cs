@@ -30,12 +30,7 @@ internal sealed class RedisScript
     /// <summary>The file.</summary>
     public string Name { get; }
 
-    /// <summary>
-    /// The same script for one server only. The fence of claims: a server keeps its scripts in memory, and from Redis 7 on gives them neither to
-    /// its replicas nor to its disk. So one that was restarted, or that took another's place, does not know the script, whatever the client
-    /// has noticed by then. Older servers hand scripts on; there only the connection events stand in for it.
-    /// </summary>
-    /// <param name="identity">Of the server, new with every start and every promotion.</param>
+    /// <summary>The same script under another hash, known only where it was loaded (<see cref="RedisFence"/>).</summary>
     public RedisScript For(string identity) => new(Name, $"{_text}-- {identity}\n");
 
     /// <summary>Hands the text to a server.</summary>

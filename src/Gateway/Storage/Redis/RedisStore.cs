@@ -15,7 +15,6 @@ internal sealed class RedisStore : IIdempotencyStore
     /// <summary>How many leases are renewed at a time: a crowd of them must leave room for claims.</summary>
     private const int RenewBatch = 512;
 
-    private static readonly RedisScript ClaimScript = new("claim.lua");
     private static readonly RedisScript SettleScript = new("settle.lua");
     private static readonly RedisScript ReleaseScript = new("release.lua");
     private static readonly RedisScript RenewScript = new("renew.lua");
@@ -35,6 +34,7 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly RedisAnnouncements _forgotten;
     private readonly RedisCalls _calls;
     private readonly RedisSweep _sweep;
+    private readonly RedisReplicas? _replicas;
 
     public RedisStore(StoreSettings settings, TimeProvider time, ILogger<RedisStore> logger)
     {
@@ -46,9 +46,11 @@ internal sealed class RedisStore : IIdempotencyStore
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
         _forgotten = new RedisAnnouncements(settings.Redis.KeyPrefix + "forgotten", settings.Timeout, time);
-        _connection = new RedisConnection(settings, Description, Scripts, ClaimScript, PutBackAsync, time, logger);
+        _connection = new RedisConnection(settings, Description, Scripts, PutBackAsync, time, logger);
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
         _sweep = new RedisSweep(_calls, _connection, _keys);
+        _replicas = settings.Redis.Acknowledge == RedisAcknowledge.Primary ? null
+            : new RedisReplicas(() => RedisConnection.ConnectAsync(settings), settings.Redis.KeyPrefix, settings.Timeout, time);
     }
 
     public event Action<RecordId>? Changed
@@ -149,7 +151,11 @@ internal sealed class RedisStore : IIdempotencyStore
         await _calls.CallAsync(database => database.PingAsync(CommandFlags.DemandMaster), node: null, _settings.Timeout, cancellationToken);
     }
 
-    public ValueTask DisposeAsync() => _connection.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _connection.DisposeAsync();
+        await (_replicas?.DisposeAsync() ?? default);
+    }
 
     /// <summary>
     /// Once, and once more where nothing was executed: the server's clock was ahead of the estimate, or the server is not the one that was
@@ -165,7 +171,7 @@ internal sealed class RedisStore : IIdempotencyStore
             RedisResult[]? reply;
             try
             {
-                reply = await _calls.ClaimAsync(bucket, _keys.OfClaim(claim), ClaimArguments(claim, bucket, Left()), Left());
+                reply = await _calls.RunFencedAsync(bucket.Fence.Claim, _keys.OfClaim(claim), ClaimArguments(claim, bucket, Left()), bucket, Left());
             }
             catch (StoreUnavailableException e) when (RedisErrors.IsBetween(e.InnerException))
             {
@@ -182,6 +188,11 @@ internal sealed class RedisStore : IIdempotencyStore
             if (reply is not null && !RedisReply.IsLate(reply) && !isElsewhere)
             {
                 bucket.Node.Clock.Set((long)reply[2]);
+                if (_replicas is not null && RedisReply.IsClaimed(reply))
+                {
+                    await _replicas.RequireAsync(bucket, Left());
+                }
+
                 return reply;
             }
 
@@ -221,14 +232,14 @@ internal sealed class RedisStore : IIdempotencyStore
         WriteResult result;
         try
         {
-            result = await WriteAsync(
-                SettleScript,
-                claim,
-                [
-                    claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), state, ToValue(answer), claim.Attempt,
-                    ToValue(claim.Probe),
-                ],
-                cancellationToken);
+            RedisValue[] arguments =
+            [
+                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), state, ToValue(answer), claim.Attempt,
+                ToValue(claim.Probe),
+            ];
+            result = _replicas is not null && end == ClaimEnd.Settle
+                ? await SettleOnReplicaAsync(_replicas, claim, arguments)
+                : await WriteAsync(SettleScript, claim, arguments, cancellationToken);
         }
         catch (StoreUnavailableException)
         {
@@ -240,6 +251,26 @@ internal sealed class RedisStore : IIdempotencyStore
         if (result is WriteResult.Done or WriteResult.Recreated)
         {
             _journal.Add(claim, end, answer);
+        }
+
+        return result;
+    }
+
+    /// <summary>Settles where a replica can then be waited for: on the run of the server that the bucket is known to be on.</summary>
+    private async ValueTask<WriteResult> SettleOnReplicaAsync(RedisReplicas replicas, ClaimRequest claim, RedisValue[] arguments)
+    {
+        var began = _time.GetTimestamp();
+        var bucket = _connection.Open(claim.Id.Bucket);
+        if (await _calls.RunFencedAsync(bucket.Fence.Settle, _keys.Of(claim), arguments, bucket, _settings.Timeout) is not { } reply)
+        {
+            _connection.Doubt(bucket);
+            throw new StoreUnavailableException($"{Description}: the server is being checked");
+        }
+
+        var result = RedisReply.ToWriteResult(reply);
+        if (result is WriteResult.Done or WriteResult.Recreated)
+        {
+            await replicas.RequireAsync(bucket, _settings.Timeout - _time.GetElapsedTime(began));
         }
 
         return result;
