@@ -50,13 +50,13 @@ public sealed class PlainYarpTests
         Assert.Equal(isRepeated ? 4 : 1, backend.Requests.Count(request => request.Target == "/pay"));
     }
 
-    /// <summary>Over HTTP/2, with content or without, what the backend says it did not process is sent again.</summary>
+    /// <summary>Over HTTP/2 what the backend says it did not process is sent again; content that YARP streams is gone after the second time.</summary>
     [Theory]
-    [InlineData("REFUSED_STREAM", "")]
-    [InlineData("REFUSED_STREAM", "Content-Length: 2")]
-    [InlineData("GOAWAY", "")]
-    [InlineData("GOAWAY", "Content-Length: 2")]
-    public async Task ARequestThatIsRefusedOverHttp2_ArrivesAgain(string how, string framing)
+    [InlineData("REFUSED_STREAM", "", 4)]
+    [InlineData("REFUSED_STREAM", "Content-Length: 2", 2)]
+    [InlineData("GOAWAY", "", 4)]
+    [InlineData("GOAWAY", "Content-Length: 2", 2)]
+    public async Task ARequestThatIsRefusedOverHttp2_ArrivesAgain(string how, string framing, int times)
     {
         var arrivals = new Ledger<RawHttp2Request>();
         await using var backend = RawBackend.Start(async connection =>
@@ -73,7 +73,7 @@ public sealed class PlainYarpTests
         var failed = await RawClient.ExchangeAsync(yarp.Url, framing.Length > 0 ? Post("/pay", framing) + "{}" : Post("/pay"));
 
         Assert.Equal(502, failed!.Status);
-        Assert.InRange(arrivals.Count, 2, 4);
+        Assert.Equal(times, arrivals.Count);
     }
 
     [Theory]
@@ -116,7 +116,7 @@ public sealed class PlainYarpTests
         var answer = await RawClient.ExchangeAsync(yarp.Url, Post("/a", "Content-Length: 0"));
 
         Assert.Single(backend.Requests);
-        Assert.NotEqual(201, answer?.Status);
+        Assert.Equal(502, answer!.Status);
     }
 
     /// <summary>Neither a length nor chunks: the end of the connection is the end of the body, whoever ended it.</summary>
