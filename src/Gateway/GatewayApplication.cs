@@ -1,5 +1,6 @@
 using Gateway.Configuration;
 using Gateway.Idempotency;
+using Gateway.Telemetry;
 
 namespace Gateway;
 
@@ -18,6 +19,7 @@ internal static class GatewayApplication
         builder.AddGateway(file, settings);
 
         var app = builder.Build();
+        app.Services.StartTelemetryExport();
         app.Use((context, next) => RequestChecks.Check(context.Request) is var (status, reason)
             ? ProblemWriter.WriteAsync(context, Problem.RequestInvalid, reason, status)
             : next(context));

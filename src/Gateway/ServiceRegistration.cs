@@ -99,6 +99,7 @@ internal static class ServiceRegistration
     public static void AddGateway(this WebApplicationBuilder builder, string file, GatewaySettings settings)
     {
         var services = builder.Services;
+        builder.AddTelemetryExport();
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(settings).AddSingleton(settings.Store).AddSingleton(settings.Limits);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<LiveSettings>(provider, file));
@@ -110,7 +111,6 @@ internal static class ServiceRegistration
             StoreKind.Postgres => ActivatorUtilities.CreateInstance<PostgresStore>(provider),
             _ => throw new UnreachableException(),
         });
-        services.AddHostedService<TelemetryExport>();
         services.AddHostedService<StoreStart>();
         services.AddSingleton<LeaseKeeper>();
         services.AddHostedService(provider => provider.GetRequiredService<LeaseKeeper>());

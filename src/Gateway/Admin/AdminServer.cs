@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Gateway.Configuration;
 using Gateway.Storage;
 
@@ -20,9 +21,10 @@ internal sealed class AdminServer(GatewaySettings settings, IIdempotencyStore st
         builder.WebHost.UseKestrelCore().UseUrls(settings.Admin.Urls);
         builder.Services.AddSingleton(loggers);
         builder.Services.AddRoutingCore();
+        builder.Services.AddSingleton(_ => new ActivitySource("Gateway.Admin")); // not the server's own, which is traced: probes are no requests
         _app = builder.Build();
-        _app.MapGet("/livez", () => "ok");
-        _app.MapGet("/readyz", ReadyAsync);
+        _app.MapGet("/livez", () => "ok").DisableHttpMetrics();
+        _app.MapGet("/readyz", ReadyAsync).DisableHttpMetrics();
         await _app.StartAsync(cancellationToken);
     }
 

@@ -16,6 +16,7 @@ internal sealed class BackendClientFactory : ForwarderHttpClientFactory
         handler.AllowAutoRedirect = false;
         handler.UseCookies = false; // a shared jar would hand one tenant's cookies to another
         handler.PooledConnectionLifetime = TimeSpan.FromMinutes(2); // follow DNS
+        handler.ActivityHeadersPropagator = TraceContext.IsRecorded ? new SpanPropagator() : null; // null leaves what YARP copied
         handler.PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30); // below common keep-alive limits of backends
         var configured = handler.RequestHeaderEncodingSelector;
         handler.RequestHeaderEncodingSelector = (field, request) =>

@@ -1,4 +1,7 @@
+using System.Reflection;
 using OpenTelemetry;
+using OpenTelemetry.Context.Propagation;
+using OpenTelemetry.Logs;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
@@ -6,40 +9,66 @@ using OpenTelemetry.Trace;
 namespace Gateway.Telemetry;
 
 /// <summary>
-/// Sends metrics and traces by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT says where to; OpenTelemetry's other variables apply as usual.
-/// Traces are the framework's own (server request, YARP, outgoing request).
+/// Sends traces and metrics by OTLP when OpenTelemetry's variables say so (<see cref="ExportedSignals"/>); all its other variables apply as
+/// usual. What is not sent is not collected: without an exporter nothing of this is in the process. What was not sent yet is sent when the
+/// application is disposed.
 /// </summary>
-internal sealed class TelemetryExport : IHostedService, IDisposable
+internal static class TelemetryExport
 {
-    private MeterProvider? _meters;
-    private TracerProvider? _traces;
+    private const string ServiceName = "idempotency-gateway";
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    /// <param name="builder">Its configuration has the environment.</param>
+    public static void AddTelemetryExport(this WebApplicationBuilder builder)
     {
-        if (!string.IsNullOrEmpty(Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT")))
+        var signals = ExportedSignals.Read(builder.Configuration);
+        builder.Services.AddSingleton(signals);
+        if (!signals.Any)
         {
-            var resource = ResourceBuilder.CreateDefault().AddService("idempotency-gateway").AddEnvironmentVariableDetector();
-            _meters = Sdk.CreateMeterProviderBuilder()
-                .SetResourceBuilder(resource)
-                .AddMeter(GatewayMetrics.MeterName, "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime")
-                .AddOtlpExporter()
-                .Build();
-            _traces = Sdk.CreateTracerProviderBuilder()
-                .SetResourceBuilder(resource)
-                .AddSource("Microsoft.AspNetCore", "Yarp.ReverseProxy", "System.Net.Http")
-                .AddOtlpExporter()
-                .Build();
+            return;
         }
 
-        return Task.CompletedTask;
+        // Baggage passes as it came (Forwarding/SpanPropagator.cs); OpenTelemetry's default would write it anew.
+        Sdk.SetDefaultTextMapPropagator(new TraceContextPropagator());
+
+        // The environment after the name, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
+        var telemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(resource => resource.AddService(ServiceName, serviceVersion: Version).AddEnvironmentVariableDetector())
+            .UseOtlpExporter(); // of all signals, because only this form reads each signal's own variables; what follows says which have any
+        if (signals.Traces)
+        {
+            telemetry.WithTracing(traces => traces
+                .AddAspNetCoreInstrumentation()
+                .AddHttpClientInstrumentation()
+                .AddSource("Yarp.ReverseProxy", StoreSpans.Source)
+                .AddProcessor(new StoreSpans()));
+        }
+
+        if (signals.Metrics)
+        {
+            telemetry.WithMetrics(metrics => metrics
+                .AddAspNetCoreInstrumentation()
+                .AddHttpClientInstrumentation()
+                .AddRuntimeInstrumentation()
+                .AddMeter(GatewayMetrics.MeterName, StoreSpans.Source));
+        }
+
+        if (!signals.Logs)
+        {
+            builder.Logging.AddFilter<OpenTelemetryLoggerProvider>(null, LogLevel.None);
+        }
     }
 
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    /// <summary>Flushes what was not sent yet.</summary>
-    public void Dispose()
+    /// <summary>To be called before anything asks who listens to spans: the clients of backends do when they are made.</summary>
+    public static void StartTelemetryExport(this IServiceProvider services)
     {
-        _meters?.Dispose();
-        _traces?.Dispose();
+        services.GetService<TracerProvider>();
+        var logger = services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(TelemetryExport));
+        foreach (var warning in services.GetRequiredService<ExportedSignals>().Warnings)
+        {
+            TelemetryLog.Doubtful(logger, warning);
+        }
     }
+
+    private static string Version =>
+        typeof(TelemetryExport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 }

@@ -5,6 +5,7 @@ using Gateway.Storage;
 using Gateway.Storage.Embedded;
 using Gateway.Tests.Support;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;
@@ -14,7 +15,7 @@ public sealed class NearCopiesTests : IAsyncLifetime
     private static readonly TimeSpan Day = TimeSpan.FromDays(1);
 
     private readonly string _folder = Directory.CreateTempSubdirectory("near-copies").FullName;
-    private readonly Clock _time = new();
+    private readonly FakeTimeProvider _time = new();
     private readonly EmbeddedStore _store;
 
     public NearCopiesTests()
@@ -129,16 +130,4 @@ public sealed class NearCopiesTests : IAsyncLifetime
 
     private void Add(NearCopies copies, RecordId id, int size, TimeSpan? lives = null) =>
         copies.Add(id, default, new byte[size], _time.GetTimestamp(), lives ?? Day);
-
-    /// <summary>Timestamps that stand still until a test moves them.</summary>
-    private sealed class Clock : TimeProvider
-    {
-        private long _ticks = 1;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => _ticks;
-
-        public void Advance(TimeSpan by) => _ticks += by.Ticks;
-    }
 }

@@ -7,6 +7,7 @@ using Gateway.Policies;
 using Gateway.Storage;
 using Gateway.Telemetry;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
@@ -111,16 +112,7 @@ public sealed class RecordSealTests
     {
         using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
         var journal = new RequestJournal(new GatewayMetrics(services.GetRequiredService<IMeterFactory>()), NullLogger<RequestJournal>.Instance);
-        var counted = new List<(string Name, long Value, string Tags)>();
-        using var listener = new MeterListener { InstrumentPublished = (instrument, self) => self.EnableMeasurementEvents(instrument) };
-        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) =>
-        {
-            if (instrument.Meter.Scope == services.GetRequiredService<IMeterFactory>())
-            {
-                counted.Add((instrument.Name, value, string.Join(' ', tags.ToArray().Select(tag => $"{tag.Key}={tag.Value}"))));
-            }
-        });
-        listener.Start();
+        using var counted = new MetricCollector<long>(services.GetRequiredService<IMeterFactory>(), GatewayMetrics.MeterName, "gateway.idempotency.unusable_records");
         var policy = new IdempotencyPolicy { Name = "payments" };
         var bytes = Seal("old").Write(_id, Answer);
 
@@ -129,7 +121,8 @@ public sealed class RecordSealTests
 
         Assert.Equal(201, good.Stored!.Status);
         Assert.Equal((Problem.StoreUnavailable, null), (forged.Problem, forged.Stored));
-        Assert.Equal([("gateway.idempotency.unusable_records", 1, "policy=payments reason=Forged")], counted);
+        Assert.Equal(1, Assert.Single(counted.GetMeasurementSnapshot()).Value);
+        Assert.Single(counted.GetMeasurementSnapshot().ContainsTags(KeyValuePair.Create("policy", (object?)"payments"), KeyValuePair.Create("reason", (object?)"Forged")));
     }
 
     private static byte[] Flipped(byte[] bytes, int position)

@@ -23,6 +23,7 @@ public sealed class DependencyRuleTests
     [InlineData("Storage/Redis/A.cs", "using Gateway.Storage.Embedded;", "Storage.Redis must not use Storage.Embedded")]
     [InlineData("Storage/Redis/A.cs", "using Microsoft.Data.Sqlite;", "Storage.Redis must not use Microsoft.Data.Sqlite")]
     [InlineData("Storage/Embedded/A.cs", "using StackExchange.Redis;", "Storage.Embedded must not use StackExchange.")]
+    [InlineData("Admin/A.cs", "using OpenTelemetry.Trace;", "Admin must not use OpenTelemetry")]
     [InlineData("Storage/A.cs", "class A { HttpContext? C; }", "Storage must not use HttpContext")]
     [InlineData("Configuration/A.cs", "using Gateway.Storage.Embedded;", "Configuration must not use Storage.Embedded")]
     [InlineData("Configuration/A.cs", "using Microsoft.AspNetCore.Http.Features;", "Configuration must not use Microsoft.AspNetCore.Http")]

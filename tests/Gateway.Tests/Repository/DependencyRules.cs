@@ -32,6 +32,7 @@ internal static partial class DependencyRules
         (RedisClient, ["Storage.Redis"]),
         (Sqlite, ["Storage.Embedded"]),
         (PostgresClient, ["Storage.Postgres"]),
+        (OpenTelemetry, ["Telemetry"]),
     ];
 
     /// <param name="path">Relative to src/Gateway, with forward slashes.</param>
@@ -83,6 +84,9 @@ internal static partial class DependencyRules
 
     [GeneratedRegex(@"(?<![\w.])Npgsql(Types)?\b")]
     private static partial Regex PostgresClient { get; }
+
+    [GeneratedRegex(@"(?<![\w.])OpenTelemetry\b")]
+    private static partial Regex OpenTelemetry { get; }
 
     [GeneratedRegex(@"(?<![\w.])(Microsoft\.Data\.Sqlite|SQLitePCL)\b")]
     private static partial Regex Sqlite { get; }

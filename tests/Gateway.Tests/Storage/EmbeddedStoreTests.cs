@@ -3,6 +3,7 @@ using Gateway.Storage.Embedded;
 using Gateway.Tests.Support;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
@@ -10,7 +11,7 @@ namespace Gateway.Tests.Storage;
 public sealed class EmbeddedStoreTests : StoreContract
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("embedded-store").FullName;
-    private readonly ManualTime _time = new();
+    private readonly FakeTimeProvider _time = new();
 
     internal override TimeSpan ShortLease => TimeSpan.FromSeconds(30);
 

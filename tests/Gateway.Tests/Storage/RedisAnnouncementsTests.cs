@@ -2,6 +2,7 @@ using System.Globalization;
 using Gateway.Storage;
 using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Time.Testing;
 using StackExchange.Redis;
 using Xunit;
 
@@ -15,7 +16,7 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
 
     private readonly string _channel = $"announcements-{Guid.NewGuid():N}";
     private readonly Ledger<RecordId> _heard = new();
-    private readonly LaterTime _time = new();
+    private readonly FakeTimeProvider _time = new();
 
     [RedisFact]
     public async Task ASubscriptionThatTheClientLost_IsMadeAgain()
@@ -107,14 +108,4 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
 
     /// <returns>How many subscriptions the server has.</returns>
     private async Task<int> PublishAsync(RedisServer at, RecordId id) => int.Parse(await at.CommandAsync("PUBLISH", _channel, id.ToString()), CultureInfo.InvariantCulture);
-
-    /// <summary>Real time, and more once it is advanced.</summary>
-    private sealed class LaterTime : TimeProvider
-    {
-        private long _offset;
-
-        public void Advance(TimeSpan by) => _offset += by.Ticks * (TimestampFrequency / TimeSpan.TicksPerSecond);
-
-        public override long GetTimestamp() => System.GetTimestamp() + _offset;
-    }
 }

@@ -1,12 +1,13 @@
 using Gateway.Storage;
 using Gateway.Storage.Redis;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
 
 public sealed class RedisJournalTests
 {
-    private readonly Clock _clock = new();
+    private readonly FakeTimeProvider _time = new();
 
     /// <summary>What a restarted server is given must not bring back a key that is free, nor fight with who has it now.</summary>
     [Theory]
@@ -16,11 +17,11 @@ public sealed class RedisJournalTests
     [InlineData(3600, 61, false)]
     public void AWrite_IsPutBack_WhileItIsYoungAndItsRetentionLasts(int retentionSeconds, int ageSeconds, bool isPutBack)
     {
-        var journal = new RedisJournal(_clock);
+        var journal = new RedisJournal(_time);
         var claim = new ClaimRequest(default, ClaimToken.Create(), default, TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(retentionSeconds));
         journal.Add(claim, ClaimEnd.Settle);
 
-        _clock.Now = TimeSpan.FromSeconds(ageSeconds);
+        _time.Advance(TimeSpan.FromSeconds(ageSeconds));
 
         Assert.Equal(isPutBack, journal.Last().Count == 1);
     }
@@ -28,21 +29,12 @@ public sealed class RedisJournalTests
     [Fact]
     public void AnAnswer_StaysTheLastWord_WhenPuttingItBackFails()
     {
-        var journal = new RedisJournal(_clock);
+        var journal = new RedisJournal(_time);
         var claim = new ClaimRequest(default, ClaimToken.Create(), default, TimeSpan.FromSeconds(2), TimeSpan.FromHours(1));
         journal.Add(claim, end: null);
         journal.Add(claim, ClaimEnd.Settle, new byte[] { 1 });
         journal.Add(claim, ClaimEnd.MarkUncertain);
 
         Assert.Equal(ClaimEnd.Settle, Assert.Single(journal.Last()).End);
-    }
-
-    private sealed class Clock : TimeProvider
-    {
-        public TimeSpan Now { get; set; }
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
     }
 }

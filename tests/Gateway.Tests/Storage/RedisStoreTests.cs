@@ -3,7 +3,7 @@ using System.Globalization;
 using Gateway.Storage;
 using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
-using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
@@ -81,7 +81,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
     public async Task Changes_AreHeard_AfterTheLinkWasReplaced()
     {
         await using var own = await RedisServer.StartOwnAsync();
-        var log = new EventLog();
+        var log = new FakeLogger<RedisStore>();
         await using var store = await RedisStores.OpenAsync(own.Configuration, log);
         var heard = new ConcurrentQueue<RecordId>();
         store.Changed += heard.Enqueue;
@@ -90,7 +90,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         await store.ClaimAsync(second, default);
         await store.WatchAsync(first.Id, default);
         await own.PauseAsync();
-        await Eventually.TrueAsync(() => log.Ids.Contains(2002), "the link is replaced");
+        await Eventually.TrueAsync(() => log.Collector.GetSnapshot().Any(record => record.Id.Id == 2002), "the link is replaced");
         await own.ResumeAsync();
 
         await Eventually.TrueAsync(() => AnswersAsync(store, second.Id), "the store answers again");
@@ -154,16 +154,4 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
     }
 
     private static string KeyOf(ClaimRequest claim) => string.Create(CultureInfo.InvariantCulture, $"idem:{{b{claim.Id.Bucket:d4}}}:{claim.Id}");
-
-    private sealed class EventLog : ILogger<RedisStore>
-    {
-        public ConcurrentBag<int> Ids { get; } = [];
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => Ids.Add(eventId.Id);
-    }
 }

@@ -26,8 +26,10 @@ internal static class ChildProcesses
         };
     }
 
+    /// <summary>Without .NET's diagnostics, whose socket and pipe stay in the temporary folder when a process is killed.</summary>
     public static Process Start(ProcessStartInfo info)
     {
+        info.Environment["DOTNET_EnableDiagnostics"] = "0";
         var process = Process.Start(info)!;
         Running[process] = true;
         return process;

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Gateway.Tests.EndToEnd;
 using Npgsql;
 using Xunit;
 
@@ -13,6 +14,18 @@ public sealed class ProcessTests
         var failure = await Assert.ThrowsAsync<InvalidOperationException>(() => GatewayProcess.StartAsync("this is not JSON"));
 
         Assert.NotEmpty(failure.Message.Split("Its output:\n")[1].Trim());
+    }
+
+    /// <summary>A killed .NET process cannot take its diagnostic socket and pipe away; after some runs there were a thousand.</summary>
+    [Fact]
+    public async Task AKilledGateway_LeavesNothingInTheTemporaryFolder()
+    {
+        await using var gateway = await GatewayProcess.StartAsync(GatewayConfig.Write(GatewayConfig.Embedded, new { }, []));
+        var pid = gateway.Pid;
+
+        await gateway.KillAsync();
+
+        Assert.Empty(Directory.EnumerateFileSystemEntries(Path.GetTempPath(), $"*-{pid}-*"));
     }
 
     [RedisFact(ownServer: true)]
