@@ -41,13 +41,15 @@ internal sealed class RedisReplicas(Func<Task<ConnectionMultiplexer>> connect, s
 
     public async ValueTask DisposeAsync()
     {
-        if (_connecting is { } connecting)
+        if (_connecting is not { } connecting)
         {
-            await connecting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
-            if (connecting.IsCompletedSuccessfully)
-            {
-                await connecting.Result.DisposeAsync();
-            }
+            return;
+        }
+
+        await ((Task)connecting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (connecting.IsCompletedSuccessfully)
+        {
+            await (await connecting).DisposeAsync();
         }
     }
 
