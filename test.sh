@@ -48,6 +48,7 @@ need() {
 
 # Sets what tells the tests that there is an engine and that nothing else will do; see tests/containers/engine.sh.
 start_engine() {
+  PATH+=:/usr/sbin:/sbin # not in a user's
   # A daemon's package starts it where an init system runs; this one must not run but here.
   local policy=/usr/sbin/policy-rc.d program made=false
   if [[ ! -e "$policy" ]]; then
@@ -70,7 +71,7 @@ start_engine() {
   # A session of its own: an interrupt from the keyboard is ours, and the engine ends when its input does.
   coproc ENGINE { exec "${as_root[@]}" setsid --wait tests/containers/engine.sh "$(id -g)"; }
   engine_process=$ENGINE_PID output=${ENGINE[0]} engine_input=${ENGINE[1]}
-  read -r word DOCKER_HOST DOCKER_API_VERSION <&"$output"
+  read -r -t 900 word DOCKER_HOST DOCKER_API_VERSION <&"$output"
   if [[ "$word" != ready ]]; then
     echo "test.sh: the Docker engine did not start" >&2
     finish 0 0 0 1
