@@ -1,21 +1,32 @@
 #!/usr/bin/env bash
-# Runs every test against real servers: ./test.sh [arguments of dotnet test, such as --filter NAME]
+# Runs every test against real servers: ./test.sh [--containers] [arguments of dotnet test, such as --filter NAME]
+# With --containers, the tests of the stores (or those of --filter) have their shared servers in containers, on an engine that ends with the run.
 # The last line is always "N passed, N failed" (and ", N skipped" when any were).
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+engine_process= engine_input=
+end_engine() {
+  if [[ -z "$engine_process" ]]; then return; fi
+  exec {engine_input}>&-
+  wait "$engine_process" 2>/dev/null
+  engine_process=
+}
+
 finish() { # passed failed skipped exit-code
+  end_engine
   local line="$1 passed, $2 failed"
   if (($3 > 0)); then line+=", $3 skipped"; fi
   echo "$line"
   exit "$4"
 }
 
+as_root=()
+if ((EUID != 0)) && command -v sudo >/dev/null; then as_root=(sudo); fi
+
 apt_get() {
-  local as=()
-  if ((EUID != 0)) && command -v sudo >/dev/null; then as=(sudo); fi
   # Lists may be absent (a fresh image) or stale; a package source that is down must not hang the run.
-  "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 -o Acquire::http::Timeout=30 "$@" </dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 -o Acquire::http::Timeout=30 "$@" </dev/null
 }
 
 # has PROGRAM: in PATH, or where Debian keeps the programs of PostgreSQL's server.
@@ -35,14 +46,64 @@ need() {
   echo "test.sh: $1 cannot be installed; tests that need it are skipped"
 }
 
+# Sets what tells the tests that there is an engine and that nothing else will do; see tests/containers/engine.sh.
+start_engine() {
+  PATH+=:/usr/sbin:/sbin # not in a user's
+  # A daemon's package starts it where an init system runs; this one must not run but here.
+  local policy=/usr/sbin/policy-rc.d program made=false
+  if [[ ! -e "$policy" ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy" && made=true
+  fi
+  need dockerd docker.io
+  need docker docker-cli
+  if [[ "$made" == true ]]; then "${as_root[@]}" rm "$policy"; fi
+  need debootstrap debootstrap
+  need ip iproute2
+  for program in dockerd docker debootstrap ip; do
+    if ! has "$program"; then
+      echo "test.sh: --containers needs $program" >&2
+      finish 0 0 0 1
+    fi
+  done
+
+  echo "test.sh: starting a Docker engine, with images made from Debian's packages (a minute)"
+  local word= output
+  # A session of its own: an interrupt from the keyboard is ours, and the engine ends when its input does.
+  coproc ENGINE { exec "${as_root[@]}" setsid --wait tests/containers/engine.sh "$(id -g)"; }
+  engine_process=$ENGINE_PID output=${ENGINE[0]} engine_input=${ENGINE[1]}
+  read -r -t 900 word DOCKER_HOST DOCKER_API_VERSION <&"$output"
+  if [[ "$word" != ready ]]; then
+    echo "test.sh: the Docker engine did not start" >&2
+    finish 0 0 0 1
+  fi
+  unset REDIS_URL POSTGRES_URL DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
+  export DOCKER_HOST DOCKER_API_VERSION TESTCONTAINERS_HOST_OVERRIDE=127.0.0.1 TESTCONTAINERS_RYUK_DISABLED=true
+  export TEST_SERVERS=containers REDIS_IMAGE=gateway-tests/redis POSTGRES_IMAGE=gateway-tests/postgres
+}
+
+results="$(mktemp -d)"
+trap 'end_engine; rm -rf "$results"' EXIT
+
+arguments=() containers=false selected=false
+for argument in "$@"; do
+  case "$argument" in
+    --containers) containers=true; continue ;;
+    --filter*) selected=true ;;
+  esac
+  arguments+=("$argument")
+done
+
+if [[ "$containers" == true ]]; then
+  start_engine
+  if [[ "$selected" == false ]]; then
+    arguments+=(--filter "FullyQualifiedName~Gateway.Tests.Storage|FullyQualifiedName~CrashPointTests|FullyQualifiedName~SharedServerTests")
+  fi
+fi
 if [[ -z "${REDIS_URL:-}" ]]; then need redis-server redis-server; fi
 if [[ -z "${POSTGRES_URL:-}" ]]; then need postgres postgresql; fi
 need faketime faketime
 
-results="$(mktemp -d)"
-trap 'rm -rf "$results"' EXIT
-
-dotnet test Gateway.sln -c Release --logger trx --results-directory "$results" "$@" </dev/null
+dotnet test Gateway.sln -c Release --logger trx --results-directory "$results" "${arguments[@]}" </dev/null
 status=$?
 
 # One .trx file per test project; each has one <Counters> element. What was neither passed nor failed was skipped.

@@ -6,7 +6,7 @@ namespace Gateway.Tests.Demo;
 
 public sealed class AccountSqliteTests() : AccountTests(DatabaseKind.Sqlite);
 
-[OnPostgres]
+[OnPostgres(ownServer: false)]
 public sealed class AccountPostgresTests() : AccountTests(DatabaseKind.Postgres);
 
 /// <summary>Seed 002, the form that knows keys: an interrupted request goes on where it stands, by a retry or by the completer.</summary>

@@ -5,7 +5,7 @@ namespace Gateway.Tests.Demo;
 
 public sealed class ForeignSystemSqliteTests() : ForeignSystemTests(DatabaseKind.Sqlite);
 
-[OnPostgres]
+[OnPostgres(ownServer: false)]
 public sealed class ForeignSystemPostgresTests() : ForeignSystemTests(DatabaseKind.Postgres);
 
 /// <summary>Seed 002's foreign systems know keys; who sends none gets what every careless client gets.</summary>

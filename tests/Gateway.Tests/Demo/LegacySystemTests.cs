@@ -5,7 +5,7 @@ namespace Gateway.Tests.Demo;
 
 public sealed class LegacySystemSqliteTests() : LegacySystemTests(DatabaseKind.Sqlite);
 
-[OnPostgres]
+[OnPostgres(ownServer: false)]
 public sealed class LegacySystemPostgresTests() : LegacySystemTests(DatabaseKind.Postgres);
 
 /// <summary>

@@ -5,7 +5,7 @@ namespace Gateway.Tests.Demo;
 
 public sealed class SeedScenarioSqliteTests() : SeedScenarioTests(DatabaseKind.Sqlite);
 
-[OnPostgres]
+[OnPostgres(ownServer: false)]
 public sealed class SeedScenarioPostgresTests() : SeedScenarioTests(DatabaseKind.Postgres);
 
 /// <summary>

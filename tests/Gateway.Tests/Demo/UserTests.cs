@@ -6,7 +6,7 @@ namespace Gateway.Tests.Demo;
 
 public sealed class UserSqliteTests() : UserTests(DatabaseKind.Sqlite);
 
-[OnPostgres]
+[OnPostgres(ownServer: false)]
 public sealed class UserPostgresTests() : UserTests(DatabaseKind.Postgres);
 
 /// <summary>Seed 003: one user, one event and one welcome e-mail, however often and from wherever the user is asked for.</summary>

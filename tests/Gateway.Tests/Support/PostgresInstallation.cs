@@ -10,20 +10,24 @@ namespace Gateway.Tests.Support;
 internal static class PostgresInstallation
 {
     private const string Missing =
-        "PostgreSQL is missing: install Debian's postgresql (./test.sh does), or set POSTGRES_URL to postgres://user:password@host:port/database.";
+        "PostgreSQL is missing: install Debian's postgresql (./test.sh does). Most tests are content with POSTGRES_URL " +
+        "(postgres://user:password@host:port/database) or a Docker engine.";
 
     /// <summary>
-    /// The connection string of POSTGRES_URL, which may be a URL or already such a string; null when tests start their own server. The
+    /// The connection string of POSTGRES_URL, which may be a URL or already such a string; null when it names none. The
     /// user must be allowed to create databases: tests make their own and drop them.
     /// </summary>
     public static string? ExternalServer { get; } =
         Environment.GetEnvironmentVariable("POSTGRES_URL") is { Length: > 0 } url ? ToConnectionString(url) : null;
 
+    /// <summary>Where the server comes from that tests share.</summary>
+    public static SharedServerSource Shared => SharedServers.Choose(ExternalServer is not null, Programs is not null);
+
     private static string? Programs { get; } = FindPrograms();
 
     /// <summary>Null when the test runs.</summary>
-    /// <param name="ownServer">The test stops its server or needs several, so that the one of POSTGRES_URL will not do.</param>
-    public static string? SkipReason(bool ownServer) => RedisInstallation.IsContinuousIntegration || CanServe(ownServer) ? null : Missing;
+    /// <param name="ownServer">The test stops its server or needs several, so that a shared one will not do.</param>
+    public static string? SkipReason(bool ownServer) => SharedServers.SkipReason(CanServe(ownServer), RedisInstallation.IsContinuousIntegration, Missing);
 
     /// <summary>False means: leave the fixture alone, the tests that would use it are skipped.</summary>
     public static bool IsUsable(bool ownServer) => SkipReason(ownServer) is null;
@@ -71,7 +75,7 @@ internal static class PostgresInstallation
         return info;
     }
 
-    private static bool CanServe(bool ownServer) => Programs is not null || (!ownServer && ExternalServer is not null);
+    private static bool CanServe(bool ownServer) => ownServer ? Programs is not null : Shared is not SharedServerSource.None;
 
     // Debian keeps the server's programs out of PATH, in a directory for each major version.
     private static string? FindPrograms()

@@ -5,8 +5,8 @@ using Xunit;
 namespace Gateway.Tests.Support;
 
 /// <summary>
-/// A database of its own, empty at first: on the server that <c>POSTGRES_URL</c> names, else on one child process that all tests share; or
-/// on a server of the test's own. As a fixture it stays asleep where <see cref="PostgresFactAttribute"/> skips its tests.
+/// A database of its own, empty at first: on the one server that all tests share, from where <see cref="PostgresInstallation.Shared"/> says,
+/// or on a server of the test's own. As a fixture it stays asleep where <see cref="PostgresFactAttribute"/> skips its tests.
 /// </summary>
 public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 {
@@ -124,15 +124,18 @@ public sealed class PostgresServer : IAsyncLifetime, IAsyncDisposable
 
     private static async Task<string> StartSharedAsync()
     {
-        if (PostgresInstallation.ExternalServer is { } external)
+        switch (PostgresInstallation.Shared)
         {
-            return external;
+            case SharedServerSource.Named:
+                return PostgresInstallation.ExternalServer!;
+            case SharedServerSource.Container:
+                return (await ServerContainers.StartPostgresAsync()).GetConnectionString();
+            default:
+                var shared = new PostgresProcess();
+                await shared.StartAsync();
+                ChildProcesses.AtTheEnd($"kill -QUIT {shared.Pid} 2>/dev/null");
+                return shared.ConnectionString;
         }
-
-        var shared = new PostgresProcess();
-        await shared.StartAsync();
-        ChildProcesses.AtTheEnd($"kill -QUIT {shared.Pid} 2>/dev/null");
-        return shared.ConnectionString;
     }
 
     private async Task CreateDatabaseAsync()

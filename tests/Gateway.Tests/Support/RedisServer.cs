@@ -1,21 +1,20 @@
 using System.Globalization;
+using Testcontainers.Redis;
 using Xunit;
 
 namespace Gateway.Tests.Support;
 
 /// <summary>
-/// The Redis that tests use: the one that <c>REDIS_URL</c> names, else a child process. As a fixture it stays asleep where
-/// <see cref="RedisFactAttribute"/> skips its tests.
+/// The Redis that tests use: a shared one, from where <see cref="RedisInstallation.Shared"/> says, or one of the test's own, a child process.
+/// As a fixture it stays asleep where <see cref="RedisFactAttribute"/> skips its tests.
 /// </summary>
 public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
 {
-    private readonly RedisProcess? _process;
-    private readonly string? _external;
+    private RedisProcess? _process;
+    private RedisContainer? _container;
 
     public RedisServer()
     {
-        _external = RedisInstallation.ExternalServer;
-        _process = _external is null ? new RedisProcess() : null;
     }
 
     private RedisServer(RedisProcess process)
@@ -24,7 +23,7 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
     }
 
     /// <summary><c>host:port</c>.</summary>
-    public string Configuration => _external ?? _process!.Endpoint;
+    public string Configuration => _process?.Endpoint ?? _container?.GetConnectionString() ?? RedisInstallation.ExternalServer!;
 
     /// <summary>What an own server keeps on disk, if its settings say so.</summary>
     public string Directory => Process.DataDirectory;
@@ -33,7 +32,7 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
     public string? Password { get; set; }
 
     private RedisProcess Process =>
-        _process ?? throw new InvalidOperationException("The server of REDIS_URL is not ours to stop; use RedisServer.StartOwnAsync.");
+        _process ?? throw new InvalidOperationException("A shared server is not ours to stop; use RedisServer.StartOwnAsync.");
 
     /// <summary>
     /// A server of the test's own, whatever REDIS_URL says, for tests that take the store away. Mark them
@@ -67,10 +66,25 @@ public sealed class RedisServer : IAsyncLifetime, IAsyncDisposable
         return await RespConnection.CallAsync(parts[0], int.Parse(parts[1], CultureInfo.InvariantCulture), Password, command, deadline.Token);
     }
 
-    public ValueTask DisposeAsync() => _process?.DisposeAsync() ?? ValueTask.CompletedTask;
+    public ValueTask DisposeAsync() => _process?.DisposeAsync() ?? _container?.DisposeAsync() ?? ValueTask.CompletedTask;
 
-    Task IAsyncLifetime.InitializeAsync() =>
-        _process is not null && RedisInstallation.IsUsable(ownServer: false) ? _process.StartAsync() : Task.CompletedTask;
+    Task IAsyncLifetime.InitializeAsync() => RedisInstallation.IsUsable(ownServer: false) ? StartSharedAsync() : Task.CompletedTask;
 
     Task IAsyncLifetime.DisposeAsync() => DisposeAsync().AsTask();
+
+    private async Task StartSharedAsync()
+    {
+        switch (RedisInstallation.Shared)
+        {
+            case SharedServerSource.Named:
+                break;
+            case SharedServerSource.Container:
+                _container = await ServerContainers.StartRedisAsync();
+                break;
+            default:
+                _process = new RedisProcess();
+                await _process.StartAsync();
+                break;
+        }
+    }
 }

@@ -6,7 +6,7 @@ namespace Gateway.Tests.Support;
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class RedisTheoryAttribute : TheoryAttribute
 {
-    /// <param name="ownServer">The test stops its server or needs several, so that the one of REDIS_URL will not do.</param>
+    /// <param name="ownServer">The test stops its server or needs several, so that a shared one will not do.</param>
     public RedisTheoryAttribute(bool ownServer = false)
     {
         Skip = RedisInstallation.SkipReason(ownServer);
