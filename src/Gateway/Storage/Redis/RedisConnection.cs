@@ -23,7 +23,7 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <summary>Twice the time in which every gateway notices: their watches run every second.</summary>
     private static readonly TimeSpan Quarantine = TimeSpan.FromSeconds(2);
 
-    private readonly StoreSettings _settings;
+    private readonly RedisLinks _links;
     private readonly string _description;
     private readonly Func<Task<int>> _putBack;
     private readonly TimeProvider _time;
@@ -50,7 +50,7 @@ internal sealed class RedisConnection : IAsyncDisposable
     public RedisConnection(
         StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, Func<Task<int>> putBack, TimeProvider time, ILogger logger)
     {
-        _settings = settings;
+        _links = new RedisLinks(settings, time, logger);
         _description = description;
         _putBack = putBack;
         _time = time;
@@ -95,23 +95,6 @@ internal sealed class RedisConnection : IAsyncDisposable
         _multiplexer?.Dispose();
         _stop.Dispose();
         _wake.Dispose();
-    }
-
-    /// <summary>Parses the configuration string and sets what the gateway relies on.</summary>
-    /// <exception cref="ArgumentException">The string is not one that the client understands.</exception>
-    public static ConfigurationOptions CreateOptions(StoreSettings settings)
-    {
-        var options = ConfigurationOptions.Parse(settings.Redis.Configuration);
-        options.AbortOnConnectFail = false;
-        options.AllowAdmin = true; // the client counts INFO among the admin commands
-        options.ConnectTimeout = (int)Math.Max(1000, settings.Timeout.TotalMilliseconds);
-        options.ConnectRetry = 1;
-        options.SyncTimeout = (int)settings.Timeout.TotalMilliseconds;
-        options.KeepAlive = 10;
-        options.ClientName = "idempotency-gateway";
-        options.BacklogPolicy = BacklogPolicy.FailFast;
-        options.AsyncTimeout = (int)settings.Timeout.TotalMilliseconds;
-        return options;
     }
 
     /// <summary>The server may be another one, or have lost writes: no claims until it was looked at again, which happens at once.</summary>
@@ -160,8 +143,10 @@ internal sealed class RedisConnection : IAsyncDisposable
                     // Whatever the client throws, the watch goes on. A refusal by the server is an answer: the link is good.
                     misses = e is RedisServerException ? 0 : misses + 1;
                     _obstacle = RedisErrors.Describe(e);
-                    ReportDown(RedisErrors.Refusal(e));
                     Volatile.Write(ref _verified, -1);
+                    var described = await _links.DescribeAsync(e, _multiplexer, _stop.Token);
+                    ReportDown(described == _obstacle ? RedisErrors.Refusal(e) : described);
+                    _obstacle = described;
                     await Task.Delay(RestAfterFailure, _time, _stop.Token); // a server that closes every connection wakes the watch each time
                 }
 
@@ -211,6 +196,12 @@ internal sealed class RedisConnection : IAsyncDisposable
     {
         var multiplexer = _multiplexer ??= await ConnectAsync();
         var doubts = Volatile.Read(ref _doubts);
+        if (await _links.IsMasterAnotherAsync(multiplexer, isDoubted: doubts != _verified, _stop.Token))
+        {
+            Distrust(multiplexer);
+            throw new StoreUnavailableException("the Sentinels name another master");
+        }
+
         if (await _check.HasLostWritesAsync(multiplexer, isDoubted: doubts != _verified))
         {
             Volatile.Write(ref _verified, -1);
@@ -256,8 +247,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     private async Task<ConnectionMultiplexer> ConnectAsync()
     {
-        // The token is passed to the wait, not to the client: it has no cancellation, and an abandoned attempt ends by itself.
-        var multiplexer = await ConnectionMultiplexer.ConnectAsync(CreateOptions(_settings)).WaitAsync(_stop.Token);
+        var multiplexer = await _links.ConnectAsync(_stop.Token);
         multiplexer.ConnectionFailed += (_, _) => Doubt();
         multiplexer.ConnectionRestored += (_, _) => Doubt();
         multiplexer.HashSlotMoved += (_, _) => Doubt();
