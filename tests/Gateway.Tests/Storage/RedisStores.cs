@@ -9,15 +9,18 @@ namespace Gateway.Tests.Storage;
 /// <summary>Opens a Redis store that is connected.</summary>
 internal static class RedisStores
 {
-    public static async Task<IIdempotencyStore> OpenAsync(string configuration, ILogger<RedisStore>? logger = null)
+    public static Task<IIdempotencyStore> OpenAsync(string configuration, ILogger<RedisStore>? logger = null) =>
+        OpenAsync(new RedisStoreSettings { Configuration = configuration }, logger);
+
+    public static async Task<IIdempotencyStore> OpenAsync(RedisStoreSettings redis, ILogger<RedisStore>? logger = null)
     {
-        var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = TimeSpan.FromSeconds(5), Redis = new() { Configuration = configuration } };
+        var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = TimeSpan.FromSeconds(5), Redis = redis };
         var store = new RedisStore(settings, TimeProvider.System, logger ?? NullLogger<RedisStore>.Instance);
         await Eventually.TrueAsync(async () => await AnswersAsync(store), "connected");
         return store;
     }
 
-    private static async Task<bool> AnswersAsync(RedisStore store)
+    public static async Task<bool> AnswersAsync(IIdempotencyStore store)
     {
         try
         {

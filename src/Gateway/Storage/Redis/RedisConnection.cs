@@ -144,9 +144,7 @@ internal sealed class RedisConnection : IAsyncDisposable
                     misses = e is RedisServerException ? 0 : misses + 1;
                     _obstacle = RedisErrors.Describe(e);
                     Volatile.Write(ref _verified, -1);
-                    var described = await _links.DescribeAsync(e, _multiplexer, _stop.Token);
-                    ReportDown(described == _obstacle ? RedisErrors.Refusal(e) : described);
-                    _obstacle = described;
+                    ReportDown(RedisErrors.Refusal(e) ?? (e is StoreUnavailableException ? _obstacle : null));
                     await Task.Delay(RestAfterFailure, _time, _stop.Token); // a server that closes every connection wakes the watch each time
                 }
 
@@ -196,6 +194,11 @@ internal sealed class RedisConnection : IAsyncDisposable
     {
         var multiplexer = _multiplexer ??= await ConnectAsync();
         var doubts = Volatile.Read(ref _doubts);
+        if (doubts != _verified)
+        {
+            await _links.RequireOpenAsync(multiplexer, _stop.Token);
+        }
+
         if (await _links.IsMasterAnotherAsync(multiplexer, isDoubted: doubts != _verified, _stop.Token))
         {
             Distrust(multiplexer);

@@ -74,19 +74,24 @@ internal sealed class RedisLinks
         }
     }
 
-    /// <summary>What stood in the way. Where the client only knows that it is not connected, its servers are asked for the reason.</summary>
-    public async Task<string> DescribeAsync(Exception e, ConnectionMultiplexer? multiplexer, CancellationToken cancellationToken)
+    /// <summary>
+    /// Ends the look at servers of which none is connected with the reason for it. The client would be asked for seconds, and not know.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">None is connected, and none lets the gateway in.</exception>
+    public async Task RequireOpenAsync(ConnectionMultiplexer multiplexer, CancellationToken cancellationToken)
     {
-        var described = RedisErrors.Describe(e);
-        if (multiplexer is null || RedisErrors.Refusal(e) is not null || multiplexer.GetServers().Any(server => server.IsConnected))
+        if (multiplexer.GetServers().Any(server => server.IsConnected))
         {
-            return described;
+            return;
         }
 
         var refusals = await Task.WhenAll(
             multiplexer.GetEndPoints().Select(async server => (server, Reason: await _refusals.WhyAsync(server, cancellationToken))));
         var known = refusals.Where(refusal => refusal.Reason is not null).Select(refusal => (refusal.server, refusal.Reason!)).ToList();
-        return known.Count == 0 ? described : Join(known, "the server");
+        if (known.Count == refusals.Length)
+        {
+            throw new StoreUnavailableException(Join(known, "the server"));
+        }
     }
 
     /// <summary>One reason for all, or each with its end point.</summary>

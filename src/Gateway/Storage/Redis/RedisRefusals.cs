@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
@@ -15,10 +16,14 @@ namespace Gateway.Storage.Redis;
 /// <param name="timeProvider">For the time limits.</param>
 internal sealed class RedisRefusals(string? user, RedisPassword password, RedisTls? tls, TimeProvider timeProvider)
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    private const string ClosedAfterHandshake =
+        "the server ended the connection right after the TLS handshake: it asks for a client certificate that it trusts (Store:Redis:Tls:CertificateFile)";
 
     /// <summary>Of the second look, which only tells plain text and TLS apart.</summary>
     private static readonly TimeSpan LookPatience = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>More with TLS: the first handshake of a process reads the machine's authorities.</summary>
+    private readonly TimeSpan _patience = TimeSpan.FromSeconds(tls is null ? 1 : 1.5);
 
     /// <summary>Why this end point is of no use; null when it lets the gateway in.</summary>
     public async Task<string?> WhyAsync(EndPoint endPoint, CancellationToken cancellationToken)
@@ -41,7 +46,7 @@ internal sealed class RedisRefusals(string? user, RedisPassword password, RedisT
         RedisKnock? knock = null;
         var isEncrypted = false;
         string? rejected = null;
-        using var deadline = new CancellationTokenSource(Patience, timeProvider);
+        using var deadline = new CancellationTokenSource(_patience, timeProvider);
         using var bound = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
         try
         {
@@ -110,9 +115,7 @@ internal sealed class RedisRefusals(string? user, RedisPassword password, RedisT
             : "the TLS connection failed";
     }
 
-    private const string ClosedAfterHandshake = "the server ended the connection right after the TLS handshake: it asks for a client certificate that it trusts (Store:Redis:Tls:CertificateFile)";
-
-    private static string NoAnswer => $"no answer within {Patience.TotalSeconds:0} s";
+    private string NoAnswer => string.Create(CultureInfo.InvariantCulture, $"no answer within {_patience.TotalSeconds:0.#} s");
 
     /// <summary>Whether the port speaks the other language. Nothing secret is sent.</summary>
     private async Task<bool> SpeaksAsync(EndPoint endPoint, bool isTls, CancellationToken cancellationToken)
@@ -134,7 +137,7 @@ internal sealed class RedisRefusals(string? user, RedisPassword password, RedisT
         }
     }
 
-    private static string? NameOf(SocketError error) => error switch
+    private string? NameOf(SocketError error) => error switch
     {
         SocketError.ConnectionRefused => "connection refused",
         SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain => "the name does not resolve",

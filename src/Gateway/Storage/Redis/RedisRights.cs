@@ -7,7 +7,8 @@ namespace Gateway.Storage.Redis;
 internal static class RedisRights
 {
     /// <summary>
-    /// What the scripts call. Redis looks at the rights first, and then finds nothing to change: the key does not exist, and HSET lacks a value.
+    /// What the scripts and the look at the servers call. Redis looks at the rights first, and then finds nothing to change: the key does not
+    /// exist, and HSET lacks a value. What SETNX sets is gone before anybody sees it.
     /// </summary>
     private const string InScripts = """
         local missing = {}
@@ -28,6 +29,7 @@ internal static class RedisRights
         try('ZRANGEBYSCORE', key, 0, 0)
         try('HSET', key, 'f', 'v', 'odd')
         try('HDEL', key, 'f')
+        try('SETNX', key, '')
         try('DEL', key)
         try('PEXPIRE', key, 1)
         try('ZADD', key, 'XX', 0, 'm')
