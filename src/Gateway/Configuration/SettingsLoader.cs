@@ -72,6 +72,7 @@ internal static class SettingsLoader
         ProxyReader.CheckPolicies(routes, policies, errors);
         ProxyReader.CheckAuthentication(routes, policies, jwt, errors);
         CheckLeases(policies, store, errors);
+        CheckEndpoints(configuration.GetSection("Kestrel:Endpoints"), errors);
         if (routes.Count == 0)
         {
             errors.Warn($"{ProxyReader.Section}:Routes", "there are no routes; every request is answered with 404");
@@ -169,6 +170,15 @@ internal static class SettingsLoader
         foreach (var (setting, expected) in RedisStore.FindMistakes(settings.Redis))
         {
             redis.Errors.Add(redis.PathOf(setting), null, expected);
+        }
+    }
+
+    /// <summary>The rest of the section is the host's; but it would repeat such an address in its log.</summary>
+    private static void CheckEndpoints(IConfigurationSection endpoints, ConfigurationErrors errors)
+    {
+        foreach (var endpoint in endpoints.GetChildren().Where(endpoint => endpoint["Url"]?.Contains('@', StringComparison.Ordinal) is true))
+        {
+            errors.Add($"{endpoint.Path}:Url", null, "expected an address without user and password");
         }
     }
 

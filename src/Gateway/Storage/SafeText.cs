@@ -11,10 +11,10 @@ internal static partial class SafeText
     /// <summary>Stands where something is left out.</summary>
     private const string Hidden = "***";
 
-    /// <summary>An address as scheme, host and port: what stands before an @, in the path or in the query may be a credential.</summary>
+    /// <summary>An address, if it has neither a user nor a query; else scheme, host and port of it.</summary>
     public static string OfAddress(string address) =>
-        Uri.TryCreate(address, UriKind.Absolute, out var uri) && uri.Host.Length > 0 ? $"{uri.Scheme}://{uri.Authority[(uri.Authority.LastIndexOf('@') + 1)..]}"
-        : IsHarmless(address) ? address
+        IsHarmless(address) && !address.Contains('?', StringComparison.Ordinal) ? address
+        : Uri.TryCreate(address, UriKind.Absolute, out var uri) && uri.Host.Length > 0 ? $"{uri.Scheme}://{uri.Authority[(uri.Authority.LastIndexOf('@') + 1)..]}"
         : Hidden;
 
     /// <summary>A host, or a host with its port; hidden when it is neither.</summary>

@@ -25,7 +25,7 @@ internal static class RedisDoor
             await Task.Delay(TimeSpan.FromMilliseconds(20));
         }
 
-        Assert.Contains(reason, said, StringComparison.Ordinal);
+        Assert.True(said.Contains(reason, StringComparison.Ordinal), $"{reason} not in {InTime}, but: {string.Join(" / ", log.Lines.Where(line => line.Id == 2000).Select(line => line.Text))} / {said}");
         Assert.Contains(log.Lines, line => line.Id == 2000 && line.Text.Contains(reason, StringComparison.Ordinal));
         string[] shown = [said, store.Description, .. log.Lines.Select(line => line.Text)];
         Assert.All(secrets, secret => Assert.DoesNotContain(shown, line => line.Contains(secret, StringComparison.Ordinal)));

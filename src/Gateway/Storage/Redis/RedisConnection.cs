@@ -194,15 +194,16 @@ internal sealed class RedisConnection : IAsyncDisposable
     {
         var multiplexer = _multiplexer ??= await ConnectAsync();
         var doubts = Volatile.Read(ref _doubts);
+        if (await _links.IsMasterAnotherAsync(multiplexer, isDoubted: doubts != _verified, _stop.Token))
+        {
+            Doubt();
+            Replace(multiplexer, isSilent: false);
+            throw new StoreUnavailableException("the Sentinels name another master");
+        }
+
         if (doubts != _verified)
         {
             await _links.RequireOpenAsync(multiplexer, _stop.Token);
-        }
-
-        if (await _links.IsMasterAnotherAsync(multiplexer, isDoubted: doubts != _verified, _stop.Token))
-        {
-            Distrust(multiplexer);
-            throw new StoreUnavailableException("the Sentinels name another master");
         }
 
         if (await _check.HasLostWritesAsync(multiplexer, isDoubted: doubts != _verified))
@@ -258,11 +259,11 @@ internal sealed class RedisConnection : IAsyncDisposable
         return multiplexer;
     }
 
-    private void Replace(ConnectionMultiplexer? old)
+    private void Replace(ConnectionMultiplexer? old, bool isSilent = true)
     {
         if (old is not null && Interlocked.CompareExchange(ref _multiplexer, null, old) == old)
         {
-            if (!_isReplaced)
+            if (!_isReplaced && isSilent)
             {
                 // Once for an outage; it goes on until the server answers.
                 _isReplaced = true;

@@ -83,7 +83,7 @@ internal sealed class RedisOptions
         options.SharedSubscriptionConnection = false;
         options.MaintenanceNotifications = MaintenanceNotificationMode.Disabled; // they hold commands back, and stretch time limits
         options.TieBreaker = ""; // whichever of two masters is preferred, neither is used before it was verified
-        options.ConfigurationChannel = ""; // what its hearers do, the watch does
+        options.ConfigurationChannel = _settings.Redis.KeyPrefix + "servers"; // of ours, and not empty: else the client subscribes only when it is told to, on a connection that is new then
         options.SetClientLibrary = false; // one command less that the user must be allowed
         options.ClientName = "idempotency-gateway";
         options.AllowAdmin = true; // the client counts INFO among the admin commands
