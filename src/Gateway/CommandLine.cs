@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Gateway.Configuration;
+using Gateway.Storage;
 
 namespace Gateway;
 
@@ -67,7 +68,7 @@ internal static class CommandLine
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
         {
-            await Console.Error.WriteLineAsync($"No answer from {settings.Admin.Urls}: {e.Message}");
+            await Console.Error.WriteLineAsync($"No answer from {settings.Admin.Urls}: {SafeText.OfMessage(e.Message)}");
             return 1;
         }
     }
@@ -88,7 +89,7 @@ internal static class CommandLine
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or InvalidOperationException)
         {
             // An address in use or not an address, most often, or a file that is not there; the message names it.
-            await Console.Error.WriteLineAsync($"The gateway cannot start: {e.Message}");
+            await Console.Error.WriteLineAsync($"The gateway cannot start: {SafeText.OfMessage(e.Message)}");
             await (built?.DisposeAsync() ?? default);
             return 1;
         }

@@ -1,3 +1,5 @@
+using Gateway.Storage;
+
 namespace Gateway.Configuration;
 
 /// <summary>Collects everything that is wrong with a configuration, so that one run of <c>Gateway check</c> names all of it.</summary>
@@ -16,7 +18,9 @@ internal sealed class ConfigurationErrors
     /// <param name="expected">What was expected instead.</param>
     public void Add(string path, string? value, string expected)
     {
-        var error = value is null ? $"{path}: {expected}" : $"{path} = \"{value}\": expected {expected}";
+        var error = value is null ? $"{path}: {expected}"
+            : SafeText.IsHarmless(value) ? $"{path} = \"{value}\": expected {expected}"
+            : $"{path}: expected {expected} (the value is not repeated, because it may hold a credential)";
         if (!_errors.Contains(error))
         {
             _errors.Add(error);

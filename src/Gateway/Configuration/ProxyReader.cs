@@ -1,4 +1,5 @@
 using Gateway.Policies;
+using Gateway.Storage;
 using Yarp.ReverseProxy.Configuration;
 
 namespace Gateway.Configuration;
@@ -37,7 +38,7 @@ internal static class ProxyReader
             CheckKeys(section, errors, withValues: true);
             if (errors.Errors.Count == before)
             {
-                errors.Add(Section, null, e.Message);
+                errors.Add(Section, null, SafeText.OfMessage(e.Message));
             }
 
             return ([], []);
@@ -152,15 +153,29 @@ internal static class ProxyReader
                 errors.Warn($"{Section}:Clusters:{cluster.ClusterId}:Destinations", "the cluster has no destination; its requests are answered with an error");
             }
 
+            RejectUserInfo($"{Section}:Clusters:{cluster.ClusterId}:HttpClient:WebProxy:Address", cluster.HttpClient?.WebProxy?.Address?.ToString(), errors);
             Report($"{Section}:Clusters:{cluster.ClusterId}", validator.ValidateClusterAsync(cluster).AsTask().GetAwaiter().GetResult(), errors);
             foreach (var (name, destination) in cluster.Destinations ?? new Dictionary<string, DestinationConfig>())
             {
                 // YARP itself reports a missing address.
+                var path = $"{Section}:Clusters:{cluster.ClusterId}:Destinations:{name}";
                 if (!string.IsNullOrEmpty(destination.Address) && (!Uri.TryCreate(destination.Address, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https")))
                 {
-                    errors.Add($"{Section}:Clusters:{cluster.ClusterId}:Destinations:{name}:Address", destination.Address, "an address such as http://10.0.0.1:8080/");
+                    errors.Add($"{path}:Address", SafeText.OfAddress(destination.Address), "an address such as http://10.0.0.1:8080/");
                 }
+
+                RejectUserInfo($"{path}:Address", destination.Address, errors);
+                RejectUserInfo($"{path}:Health", destination.Health, errors);
             }
+        }
+    }
+
+    /// <summary>A user and a password in an address are not sent, and every log line about the backend would show them.</summary>
+    private static void RejectUserInfo(string path, string? address, ConfigurationErrors errors)
+    {
+        if (Uri.TryCreate(address, UriKind.Absolute, out var uri) && uri.UserInfo.Length > 0)
+        {
+            errors.Add(path, null, "expected an address without user and password, which would not be sent; set the field Authorization by a transform");
         }
     }
 
@@ -196,7 +211,7 @@ internal static class ProxyReader
     {
         foreach (var problem in problems)
         {
-            errors.Add(path, null, problem.Message);
+            errors.Add(path, null, SafeText.OfMessage(problem.Message));
         }
     }
 }

@@ -1,8 +1,9 @@
 using Gateway.Policies;
+using Gateway.Storage;
 
 namespace Gateway.Configuration;
 
-/// <summary>Reads what keeps answers and callers apart: the secret, the key ring, and how tokens are validated.</summary>
+/// <summary>Reads what must stay secret, and who is trusted: the secret, the key ring, log-ins, TLS, and how tokens are validated.</summary>
 internal static class SecurityReader
 {
     /// <summary>Shorter secrets could be guessed from a leaked record id.</summary>
@@ -25,6 +26,35 @@ internal static class SecurityReader
         return secret;
     }
 
+    /// <summary>The log-in of a section that may have one.</summary>
+    public static RedisLogin ReadLogin(SettingsReader reader) => new()
+    {
+        User = reader.OptionalText("User"),
+        Password = reader.OptionalText("Password") is { } password ? new SecretText(password) : null,
+        PasswordFile = reader.OptionalText("PasswordFile"),
+    };
+
+    public static RedisTlsSettings ReadTls(SettingsReader reader)
+    {
+        var settings = new RedisTlsSettings
+        {
+            Enabled = reader.Flag("Enabled", fallback: false),
+            CaFile = reader.OptionalText("CaFile"),
+            ServerName = reader.OptionalText("ServerName"),
+            CertificateFile = reader.OptionalText("CertificateFile"),
+            KeyFile = reader.OptionalText("KeyFile"),
+        };
+        reader.RejectUnknown();
+        return settings;
+    }
+
+    public static RedisSentinelSettings ReadSentinel(SettingsReader reader)
+    {
+        var settings = new RedisSentinelSettings { ServiceName = reader.OptionalText("ServiceName"), Login = ReadLogin(reader) };
+        reader.RejectUnknown();
+        return settings;
+    }
+
     public static EncryptionSettings? ReadEncryption(SettingsReader idempotency)
     {
         var isWritten = idempotency.IsWritten("Encryption");
@@ -36,11 +66,11 @@ internal static class SecurityReader
         var keys = new Dictionary<string, byte[]>(StringComparer.Ordinal);
         foreach (var id in written.Names())
         {
-            // The value is a secret: it is not repeated.
+            // The value is a secret, and so may be what stands in the place of an id: neither is repeated.
             var bytes = new byte[KeySize + 1];
             if (id.Length > MaxKeyIdLength || !HttpToken.IsToken(id))
             {
-                reader.Errors.Add(written.PathOf(id), null, $"expected an id of 1 to {MaxKeyIdLength} letters, digits and - . _");
+                reader.Errors.Add(reader.PathOf("Keys"), null, $"expected an id of 1 to {MaxKeyIdLength} letters, digits and - . _");
             }
             else if (!Convert.TryFromBase64String(written.OptionalText(id) ?? "", bytes, out var length) || length != KeySize)
             {
@@ -59,7 +89,7 @@ internal static class SecurityReader
 
         if (active is null || !written.Names().Contains(active))
         {
-            reader.Errors.Add(reader.PathOf("ActiveKey"), active, active is null ? "expected the id of one of Keys" : "the id of one of Keys");
+            reader.Errors.Add(reader.PathOf("ActiveKey"), null, "expected the id of one of Keys");
             return null;
         }
 
@@ -118,11 +148,11 @@ internal static class SecurityReader
 
         if (settings.Authority is { } authority && (!Uri.TryCreate(authority, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https")))
         {
-            reader.Errors.Add(reader.PathOf("Authority"), authority, "an address such as https://login.example/");
+            reader.Errors.Add(reader.PathOf("Authority"), SafeText.OfAddress(authority), "an address such as https://login.example/");
         }
         else if (settings.Authority is { } plain && new Uri(plain) is { Scheme: "http", IsLoopback: false })
         {
-            reader.Errors.Add(reader.PathOf("Authority"), plain, "https, because whoever answers in its place makes tokens for everybody");
+            reader.Errors.Add(reader.PathOf("Authority"), SafeText.OfAddress(plain), "https, because whoever answers in its place makes tokens for everybody");
         }
     }
 }

@@ -72,6 +72,7 @@ internal static class SettingsLoader
         ProxyReader.CheckPolicies(routes, policies, errors);
         ProxyReader.CheckAuthentication(routes, policies, jwt, errors);
         CheckLeases(policies, store, errors);
+        CheckEndpoints(configuration.GetSection("Kestrel:Endpoints"), errors);
         if (routes.Count == 0)
         {
             errors.Warn($"{ProxyReader.Section}:Routes", "there are no routes; every request is answered with 404");
@@ -128,6 +129,9 @@ internal static class SettingsLoader
             {
                 Configuration = redis.Text("Configuration", defaults.Redis.Configuration),
                 KeyPrefix = redis.Text("KeyPrefix", defaults.Redis.KeyPrefix),
+                Login = SecurityReader.ReadLogin(redis),
+                Tls = SecurityReader.ReadTls(redis.Section("Tls")),
+                Sentinel = SecurityReader.ReadSentinel(redis.Section("Sentinel")),
             },
             Postgres = new PostgresStoreSettings { ConnectionString = postgres.Text("ConnectionString", defaults.Postgres.ConnectionString) },
         };
@@ -158,17 +162,23 @@ internal static class SettingsLoader
             redis.Errors.Add(redis.PathOf("KeyPrefix"), settings.Redis.KeyPrefix, "a prefix without { and }, which would choose the Cluster's slot");
         }
 
-        try
+        if (settings.Redis.Sentinel.ServiceName is not null && redis.OptionalText("Configuration") is null)
         {
-            if (RedisStore.CountEndPoints(settings) == 0)
-            {
-                redis.Errors.Add(redis.PathOf("Configuration"), null, "expected at least one host:port, such as 127.0.0.1:6379; URLs (redis://) are not understood");
-            }
+            redis.Errors.Add(redis.PathOf("Configuration"), null, "expected the end points of the Sentinels, such as 10.0.0.5:26379,10.0.0.6:26379");
         }
-        catch (ArgumentException e)
+
+        foreach (var (setting, expected) in RedisStore.FindMistakes(settings.Redis))
         {
-            // The string may hold a password: the client's message names the option, the value is not repeated.
-            redis.Errors.Add(redis.PathOf("Configuration"), null, $"expected a StackExchange.Redis configuration string such as 127.0.0.1:6379; {e.Message}");
+            redis.Errors.Add(redis.PathOf(setting), null, expected);
+        }
+    }
+
+    /// <summary>The rest of the section is the host's; but it would repeat such an address in its log.</summary>
+    private static void CheckEndpoints(IConfigurationSection endpoints, ConfigurationErrors errors)
+    {
+        foreach (var endpoint in endpoints.GetChildren().Where(endpoint => endpoint["Url"]?.Contains('@', StringComparison.Ordinal) is true))
+        {
+            errors.Add($"{endpoint.Path}:Url", null, "expected an address without user and password");
         }
     }
 
@@ -236,14 +246,14 @@ internal static class SettingsLoader
         {
             if (TryParseAddress(url) is not { } address)
             {
-                reader.Errors.Add(reader.PathOf("Urls"), url, "addresses such as http://127.0.0.1:9091, separated by ;");
+                reader.Errors.Add(reader.PathOf("Urls"), SafeText.OfAddress(url), "addresses such as http://127.0.0.1:9091, separated by ;");
                 continue;
             }
 
             var loopback = address.Host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
             if (!loopback && settings.Token is null)
             {
-                reader.Errors.Add(reader.PathOf("Token"), null, $"expected a token, because {url} is not a loopback address");
+                reader.Errors.Add(reader.PathOf("Token"), null, $"expected a token, because {SafeText.OfAddress(url)} is not a loopback address");
             }
         }
 
@@ -255,7 +265,7 @@ internal static class SettingsLoader
     {
         try
         {
-            return BindingAddress.Parse(url) is { PathBase.Length: 0, Scheme: var scheme } address && scheme.Equals("http", StringComparison.OrdinalIgnoreCase) ? address : null;
+            return BindingAddress.Parse(url) is { PathBase.Length: 0, Scheme: var scheme } address && !url.Contains('@', StringComparison.Ordinal) && scheme.Equals("http", StringComparison.OrdinalIgnoreCase) ? address : null;
         }
         catch (FormatException)
         {

@@ -26,7 +26,8 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
         var child = section.GetSection(key);
         if (!string.IsNullOrEmpty(child.Value))
         {
-            errors.Add(PathOf(key), child.Value, "an object with settings");
+            // A connection string, perhaps, that should have stood one level deeper.
+            errors.Add(PathOf(key), null, "expected an object with settings, not a value");
         }
 
         return new SettingsReader(child, PathOf(key), errors);
@@ -93,6 +94,22 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
 
         errors.Add(PathOf(key), value, $"a duration [days.]hours:minutes:seconds from {min:c} to {max:c}");
         return fallback;
+    }
+
+    /// <summary>True or false.</summary>
+    public bool Flag(string key, bool fallback)
+    {
+        if (Value(key) is not { } value)
+        {
+            return fallback;
+        }
+
+        if (!bool.TryParse(value, out var flag))
+        {
+            errors.Add(PathOf(key), value, "true or false");
+        }
+
+        return flag;
     }
 
     public long Number(string key, long fallback, long min, long max, string unit)

@@ -56,4 +56,7 @@ internal static partial class StoreLog
 
     [LoggerMessage(2016, LogLevel.Warning, "The claim {Record} was taken over or deleted while its owner was away; what the owner learned is not recorded.")]
     public static partial void ClaimTakenOver(ILogger logger, string record);
+
+    [LoggerMessage(2030, LogLevel.Debug, "Redis client: {Text}")]
+    public static partial void Client(ILogger logger, string text);
 }

@@ -46,11 +46,20 @@ internal enum Durability
 /// <summary>The section <c>Store:Redis</c>.</summary>
 internal sealed record RedisStoreSettings
 {
-    /// <summary>StackExchange.Redis configuration string: one node, or the nodes of a Cluster, comma separated.</summary>
+    /// <summary>
+    /// End points, comma separated: one node, the nodes of a Cluster, or the Sentinels; then options that have no setting of their own.
+    /// </summary>
     public string Configuration { get; init; } = "127.0.0.1:6379";
 
     /// <summary>Put before every key, so that several gateways can share a server.</summary>
     public string KeyPrefix { get; init; } = "idem:";
+
+    /// <summary>Who the gateway is to the servers that hold its keys.</summary>
+    public RedisLogin Login { get; init; } = new();
+
+    public RedisTlsSettings Tls { get; init; } = new();
+
+    public RedisSentinelSettings Sentinel { get; init; } = new();
 
     /// <summary>When a claim or an answer counts as acknowledged.</summary>
     public RedisAcknowledge Acknowledge { get; init; } = RedisAcknowledge.Primary;
@@ -64,6 +73,46 @@ internal enum RedisAcknowledge
 
     /// <summary>A replica, too (WAIT 1): costs a round trip between the servers, and refuses keyed requests while no replica follows.</summary>
     Replica,
+}
+
+/// <summary><c>User</c>, <c>Password</c> and <c>PasswordFile</c> of a section; all null for a server that asks for none.</summary>
+internal sealed record RedisLogin
+{
+    /// <summary>An ACL user (Redis 6); null for the default user.</summary>
+    public string? User { get; init; }
+
+    public SecretText? Password { get; init; }
+
+    /// <summary>In place of <see cref="Password"/>: read at every connect, so that a password can be changed while the gateway runs.</summary>
+    public string? PasswordFile { get; init; }
+}
+
+/// <summary>The section <c>Store:Redis:Tls</c>: TLS 1.2 or 1.3. Files are read at every connect, so that they can be renewed.</summary>
+internal sealed record RedisTlsSettings
+{
+    public bool Enabled { get; init; }
+
+    /// <summary>Roots to trust instead of the machine's, in PEM.</summary>
+    public string? CaFile { get; init; }
+
+    /// <summary>The name that certificates must have; null for the host of the end point.</summary>
+    public string? ServerName { get; init; }
+
+    /// <summary>The gateway's own certificate, in PEM, with intermediates if it needs any.</summary>
+    public string? CertificateFile { get; init; }
+
+    /// <summary>Its key; null when the key stands in <see cref="CertificateFile"/>.</summary>
+    public string? KeyFile { get; init; }
+}
+
+/// <summary>The section <c>Store:Redis:Sentinel</c>: with it, <see cref="RedisStoreSettings.Configuration"/> names the Sentinels.</summary>
+internal sealed record RedisSentinelSettings
+{
+    /// <summary>The name that Sentinels know the master by; null without Sentinel.</summary>
+    public string? ServiceName { get; init; }
+
+    /// <summary>Who the gateway is to the Sentinels. They never get the servers' password.</summary>
+    public RedisLogin Login { get; init; } = new();
 }
 
 /// <summary>The section <c>Store:Postgres</c>.</summary>

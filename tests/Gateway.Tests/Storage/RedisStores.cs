@@ -9,9 +9,12 @@ namespace Gateway.Tests.Storage;
 /// <summary>Opens a Redis store that is connected.</summary>
 internal static class RedisStores
 {
-    public static async Task<IIdempotencyStore> OpenAsync(string configuration, ILogger<RedisStore>? logger = null)
+    public static Task<IIdempotencyStore> OpenAsync(string configuration, ILogger<RedisStore>? logger = null) =>
+        OpenAsync(new RedisStoreSettings { Configuration = configuration }, logger);
+
+    public static async Task<IIdempotencyStore> OpenAsync(RedisStoreSettings redis, ILogger<RedisStore>? logger = null)
     {
-        var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = TimeSpan.FromSeconds(5), Redis = new() { Configuration = configuration } };
+        var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = TimeSpan.FromSeconds(5), Redis = redis };
         var store = new RedisStore(settings, TimeProvider.System, logger ?? NullLogger<RedisStore>.Instance);
         var reason = "";
         try
@@ -26,7 +29,9 @@ internal static class RedisStores
         }
     }
 
-    private static async Task<string> ObstacleAsync(RedisStore store)
+    public static async Task<bool> AnswersAsync(IIdempotencyStore store) => (await ObstacleAsync(store)).Length == 0;
+
+    private static async Task<string> ObstacleAsync(IIdempotencyStore store)
     {
         try
         {

@@ -32,7 +32,7 @@ internal sealed class PostgresPools : IAsyncDisposable
         _time = time;
         _logger = logger;
         var all = CreateString(settings);
-        Description = $"PostgreSQL ({all.Host}, database {all.Database})";
+        Description = $"PostgreSQL ({string.Join(',', all.Host!.Split(',').Select(SafeText.OfHost))}, database {SafeText.OfName(all.Database!)})";
         _hosts = [.. all.Host!.Split(',', StringSplitOptions.TrimEntries).Select(host => OfHost(all, host))];
         _pools = [.. _hosts.Select(host => new PostgresPool(Build(host, pooling: true), time.GetTimestamp()))];
         _unpooled = [.. _hosts.Select(host => Build(host, pooling: false))];
@@ -52,7 +52,7 @@ internal sealed class PostgresPools : IAsyncDisposable
 
         if (given.TargetSessionAttributes is { Length: > 0 } session && session is not ("primary" or "read-write"))
         {
-            throw new ArgumentException($"Target Session Attributes may be primary or read-write, not {session}: claims are made on the primary only");
+            throw new ArgumentException("Target Session Attributes may be primary or read-write: claims are made on the primary only");
         }
 
         if (given.Multiplexing || !given.Pooling)

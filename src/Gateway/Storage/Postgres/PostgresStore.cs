@@ -41,19 +41,8 @@ internal sealed class PostgresStore : IIdempotencyStore
 
     public string Description => _connections.Description;
 
-    /// <summary>What is wrong with the connection string, without its values; null when it will do.</summary>
-    public static string? Check(StoreSettings settings)
-    {
-        try
-        {
-            PostgresPools.CreateString(settings);
-            return null;
-        }
-        catch (Exception e) when (e is ArgumentException or FormatException or InvalidOperationException)
-        {
-            return e.Message;
-        }
-    }
+    /// <inheritdoc cref="PostgresMistakes.Find"/>
+    public static string? Check(StoreSettings settings) => PostgresMistakes.Find(settings);
 
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {

@@ -21,7 +21,7 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <summary>Above the client's own wait for silent end points, which is its connect timeout of a second.</summary>
     private static readonly TimeSpan RolesTimeout = TimeSpan.FromSeconds(3);
 
-    private readonly StoreSettings _settings;
+    private readonly RedisLinks _links;
     private readonly string _description;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -51,7 +51,7 @@ internal sealed class RedisConnection : IAsyncDisposable
         StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts,
         Func<IReadOnlyCollection<int>, Task<(int Count, Exception? Failure)>> putBack, TimeProvider time, ILogger logger)
     {
-        _settings = settings;
+        _links = new RedisLinks(settings, time, logger);
         _description = description;
         _time = time;
         _logger = logger;
@@ -81,6 +81,10 @@ internal sealed class RedisConnection : IAsyncDisposable
         _stop.Dispose();
         _wake.Dispose();
     }
+
+    /// <summary>One more connection to the same servers.</summary>
+    /// <exception cref="StoreUnavailableException">No server lets the gateway in; the message says why.</exception>
+    public Task<ConnectionMultiplexer> ConnectAnotherAsync() => _links.ConnectAsync(_stop.Token);
 
     /// <summary>For claims, and for reads whose absence counts.</summary>
     /// <exception cref="StoreUnavailableException">Its server is not connected, not looked at yet after a doubt, or in quarantine.</exception>
@@ -147,40 +151,29 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <param name="multiplexer">The one that lied; a newer one is not to blame.</param>
     public void Distrust(IConnectionMultiplexer multiplexer)
     {
-        foreach (var node in _nodes.Values)
-        {
-            node.Doubt();
-        }
-
-        if (multiplexer is ConnectionMultiplexer old && Interlocked.CompareExchange(ref _multiplexer, null, old) == old)
+        if (TryReplace(multiplexer))
         {
             StoreLog.LinkReplaced(_logger, _description);
-
-            // Disposing fails the calls that still wait.
-            _ = Task.Run(() => old.Dispose());
         }
 
         Wake();
     }
 
-    /// <summary>Parses the configuration string and sets what the gateway relies on.</summary>
-    /// <exception cref="ArgumentException">The string is not one that the client understands.</exception>
-    public static ConfigurationOptions CreateOptions(StoreSettings settings)
+    private bool TryReplace(IConnectionMultiplexer multiplexer)
     {
-        var options = ConfigurationOptions.Parse(settings.Redis.Configuration);
-        options.AbortOnConnectFail = false;
-        options.AllowAdmin = true; // the client counts INFO among the admin commands
-        options.ConnectTimeout = (int)Math.Max(1000, settings.Timeout.TotalMilliseconds);
-        options.ConnectRetry = 1;
-        options.SyncTimeout = (int)settings.Timeout.TotalMilliseconds;
-        options.KeepAlive = 10;
-        options.ClientName = "idempotency-gateway";
-        options.BacklogPolicy = BacklogPolicy.FailFast;
-        options.AsyncTimeout = (int)settings.Timeout.TotalMilliseconds;
-        options.HeartbeatInterval = TimeSpan.FromMilliseconds(500);
-        options.ReconnectRetryPolicy = new LinearRetry(500);
-        options.TieBreaker = "";
-        return options;
+        foreach (var node in _nodes.Values)
+        {
+            node.Doubt();
+        }
+
+        if (multiplexer is not ConnectionMultiplexer old || Interlocked.CompareExchange(ref _multiplexer, null, old) != old)
+        {
+            return false;
+        }
+
+        // Disposing fails the calls that still wait.
+        _ = Task.Run(() => old.Dispose());
+        return true;
     }
 
     private static bool IsMaster(IServer server) => server.IsConnected && !server.IsReplica;
@@ -249,6 +242,12 @@ internal sealed class RedisConnection : IAsyncDisposable
     private async Task StartLooksAsync()
     {
         var multiplexer = _multiplexer ??= await ConnectAsync();
+        if (await _links.IsMasterAnotherAsync(multiplexer, isDoubted: !_buckets.IsAnyOpen, _stop.Token))
+        {
+            TryReplace(multiplexer);
+            throw new StoreUnavailableException("the Sentinels name another master");
+        }
+
         if (_mustAskRoles && _roles.IsCompleted)
         {
             _mustAskRoles = false;
@@ -277,6 +276,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
         if (masters.Count == 0)
         {
+            await _links.RequireOpenAsync(multiplexer, _stop.Token);
             throw new StoreUnavailableException("no master is connected");
         }
 
@@ -347,7 +347,7 @@ internal sealed class RedisConnection : IAsyncDisposable
             node.Obstacle = _nodes.Count > 1 ? $"{node.EndPoint}: {obstacle}" : obstacle;
         }
 
-        ReportDown(node?.Obstacle ?? obstacle, RedisErrors.Refusal(e));
+        ReportDown(node?.Obstacle ?? obstacle, RedisErrors.Refusal(e) ?? (e is StoreUnavailableException ? obstacle : null));
     }
 
     /// <summary>Once for an outage, and again when the server tells why: the first sign is often only a closed connection.</summary>
@@ -372,13 +372,9 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>One more connection to the same servers.</summary>
-    public static Task<ConnectionMultiplexer> ConnectAsync(StoreSettings settings) => ConnectionMultiplexer.ConnectAsync(CreateOptions(settings));
-
     private async Task<ConnectionMultiplexer> ConnectAsync()
     {
-        // The token is passed to the wait, not to the client: it has no cancellation, and an abandoned attempt ends by itself.
-        var multiplexer = await ConnectAsync(_settings).WaitAsync(_stop.Token);
+        var multiplexer = await ConnectAnotherAsync();
         multiplexer.ConnectionFailed += (_, change) => OnConnection(change);
         multiplexer.ConnectionRestored += (_, change) => OnConnection(change);
         multiplexer.HashSlotMoved += (_, _) => AskRoles();

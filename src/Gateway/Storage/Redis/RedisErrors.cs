@@ -1,9 +1,13 @@
+using System.Text.RegularExpressions;
 using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
 
-/// <summary>Puts the server's error codes into words for the log. None of them executed anything, and none ever means "absent".</summary>
-internal static class RedisErrors
+/// <summary>
+/// Puts the server's error codes into words for the log. None of them executed anything, and none ever means "absent". What a server or the
+/// client says besides is not repeated: it may quote what was sent, and with it a credential.
+/// </summary>
+internal static partial class RedisErrors
 {
     private static readonly (string Code, string Meaning)[] Known =
     [
@@ -31,7 +35,7 @@ internal static class RedisErrors
             {
                 if (HasCode(cause, code) || IsConnectionRefused(cause, code))
                 {
-                    return $"{code}, {meaning}";
+                    return Put(code, meaning, cause.Message);
                 }
             }
         }
@@ -51,8 +55,14 @@ internal static class RedisErrors
             return "MOVED or ASK, the Cluster is moving this slot";
         }
 
-        // The client appends its counters, after a semicolon.
-        return e.Message.Split(';')[0];
+        return e switch
+        {
+            StoreUnavailableException => e.Message, // ours
+            RedisServerException => DescribeReply(e.Message),
+            RedisTimeoutException or TimeoutException => "no answer in time",
+            RedisConnectionException { FailureType: var type } => $"the connection failed ({type})",
+            _ => $"{e.GetType().Name}",
+        };
     }
 
     /// <summary>The server is not the one that has, or may write, the key: its role or its slots changed.</summary>
@@ -61,6 +71,23 @@ internal static class RedisErrors
 
     /// <summary>The slot is being moved, and a part of what the call names is here and a part there, or all of it is there.</summary>
     public static bool IsBetween(Exception? e) => e is not null && (IsRedirect(e) || HasCode(e, "TRYAGAIN"));
+
+    /// <summary>An error as the server sent it, in our words; of what is not known, only what comes before a quotation.</summary>
+    public static string DescribeReply(string text)
+    {
+        foreach (var (code, meaning) in Known)
+        {
+            if (IsCode(text, code))
+            {
+                return Put(code, meaning, text);
+            }
+        }
+
+        return Unquoted.Match(text).Value.TrimEnd(' ', ',', ':') is { Length: > 0 } start ? start : "the server answered with an error";
+    }
+
+    /// <summary>Whether an error as the server sent it has this code.</summary>
+    public static bool IsCode(string text, string code) => text.StartsWith($"{code} ", StringComparison.Ordinal) || text == code;
 
     /// <summary>Whether the server's error has this code, alone or inside the error of a script.</summary>
     public static bool HasCode(Exception e, string code) =>
@@ -76,4 +103,17 @@ internal static class RedisErrors
     private static bool IsConnectionRefused(Exception e, string code) =>
         e.Message.StartsWith($"Error: {code} ", StringComparison.Ordinal)
             || (code == "LOADING" && e is RedisConnectionException { FailureType: ConnectionFailureType.Loading });
+
+    /// <summary>Which command it is that the user may not run: the one thing of an error that is ours and not the caller's.</summary>
+    private static string Put(string code, string meaning, string text) =>
+        code == "NOPERM" && DeniedCommand.Match(text) is { Success: true } denied ? $"NOPERM, the user may not run {denied.Groups[1].Value.ToUpperInvariant().Replace('|', ' ')}"
+        : code == "NOPERM" && text.Contains("channel", StringComparison.OrdinalIgnoreCase) ? "NOPERM, the user may not use this channel"
+        : code == "NOPERM" && text.Contains("access", StringComparison.OrdinalIgnoreCase) ? "NOPERM, the user may not use this key"
+        : $"{code}, {meaning}";
+
+    [GeneratedRegex("'([a-z][a-z|_-]{1,40})' (?:sub)?command")]
+    private static partial Regex DeniedCommand { get; }
+
+    [GeneratedRegex("^[A-Za-z][^'\"`;]{0,100}")]
+    private static partial Regex Unquoted { get; }
 }

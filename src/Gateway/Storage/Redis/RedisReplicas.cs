@@ -70,6 +70,18 @@ internal sealed class RedisReplicas(Func<Task<ConnectionMultiplexer>> connect, s
     private async Task<bool> RoundAsync(OpenBucket bucket)
     {
         var multiplexer = await ConnectAsync().WaitAsync(timeout, time);
+        if (!multiplexer.GetEndPoints().Contains(bucket.Node.EndPoint))
+        {
+            // Sentinels have named another master since.
+            lock (_lock)
+            {
+                _connecting = null;
+            }
+
+            await multiplexer.DisposeAsync();
+            return false;
+        }
+
         var server = multiplexer.GetServer(bucket.Node.EndPoint);
         var token = ClaimToken.Create().ToArray();
 

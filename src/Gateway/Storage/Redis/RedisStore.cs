@@ -42,7 +42,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _time = time;
         _logger = logger;
         _journal = new RedisJournal(time);
-        Description = Describe(settings);
+        Description = new RedisOptions(settings).Description;
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
         _forgotten = new RedisAnnouncements(settings.Redis.KeyPrefix + "forgotten", settings.Timeout, time);
@@ -50,7 +50,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
         _sweep = new RedisSweep(_calls, _connection, _keys);
         _replicas = settings.Redis.Acknowledge == RedisAcknowledge.Primary ? null
-            : new RedisReplicas(() => RedisConnection.ConnectAsync(settings), settings.Redis.KeyPrefix, settings.Timeout, time);
+            : new RedisReplicas(_connection.ConnectAnotherAsync, settings.Redis.KeyPrefix, settings.Timeout, time);
     }
 
     public event Action<RecordId>? Changed
@@ -67,9 +67,8 @@ internal sealed class RedisStore : IIdempotencyStore
 
     public string Description { get; }
 
-    /// <summary>How many end points the configuration string names.</summary>
-    /// <exception cref="ArgumentException">The client does not understand the string.</exception>
-    public static int CountEndPoints(StoreSettings settings) => RedisConnection.CreateOptions(settings).EndPoints.Count;
+    /// <inheritdoc cref="RedisMistakes.Find"/>
+    public static IReadOnlyList<(string Setting, string Expected)> FindMistakes(RedisStoreSettings settings) => RedisMistakes.Find(settings);
 
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
@@ -352,10 +351,4 @@ internal sealed class RedisStore : IIdempotencyStore
     /// <summary>Without a copy where the memory is a whole array, as records are.</summary>
     private static RedisValue ToValue(ReadOnlyMemory<byte> bytes) =>
         MemoryMarshal.TryGetArray(bytes, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length ? segment.Array : bytes.ToArray();
-
-    private static string Describe(StoreSettings settings)
-    {
-        var endPoints = string.Join(", ", RedisConnection.CreateOptions(settings).EndPoints).Replace("Unspecified/", "", StringComparison.Ordinal);
-        return $"Redis ({endPoints}, keys {settings.Redis.KeyPrefix}*)";
-    }
 }
