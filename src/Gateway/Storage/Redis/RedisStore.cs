@@ -25,7 +25,7 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly StoreSettings _settings;
     private readonly ILogger _logger;
     private readonly RedisConnection _connection;
-    private readonly RedisJournal _journal;
+    private readonly WriteJournal _journal;
     private int _putBack; // the watch's alone
     private readonly RedisKeys _keys;
     private readonly RedisAnnouncements _changed;
@@ -37,7 +37,7 @@ internal sealed class RedisStore : IIdempotencyStore
     {
         _settings = settings;
         _logger = logger;
-        _journal = new RedisJournal(time);
+        _journal = new WriteJournal(time);
         Description = Describe(settings);
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
@@ -249,7 +249,7 @@ internal sealed class RedisStore : IIdempotencyStore
 
         return putBack;
 
-        async Task<WriteResult> TryPutBackAsync(RedisJournal.Entry entry)
+        async Task<WriteResult> TryPutBackAsync(WriteJournal.Entry entry)
         {
             try
             {
