@@ -5,11 +5,12 @@ using Gateway.Storage.Postgres;
 using Gateway.Tests.Support;
 using Npgsql;
 using Xunit;
+using Xunit.Abstractions;
 
 namespace Gateway.Tests.Storage;
 
 /// <summary>What the sweep costs, who does it, and what a slow one says.</summary>
-public sealed class PostgresSweepTests
+public sealed class PostgresSweepTests(ITestOutputHelper output)
 {
     /// <summary>Live records, in random order of expiry. The plan is the same with a million; the time is measured with that many, by hand.</summary>
     private static readonly int LiveRows =
@@ -65,7 +66,7 @@ public sealed class PostgresSweepTests
         Assert.InRange(idle, TimeSpan.Zero, Round);
         Assert.InRange(full, TimeSpan.Zero, Round);
         Assert.Equal((long)LiveRows - 5120, await database.QueryAsync("SELECT count(*) FROM idempotency_records"));
-        Console.WriteLine($"{LiveRows} live rows: a round without work takes {idle.TotalMilliseconds:0.0} ms, a full one {full.TotalMilliseconds:0.0} ms.");
+        output.WriteLine($"{LiveRows} live rows: a round without work takes {idle.TotalMilliseconds:0.0} ms, a full one {full.TotalMilliseconds:0.0} ms.");
     }
 
     [PostgresFact(ownServer: true)]

@@ -6,6 +6,9 @@ namespace Gateway.Storage.Postgres;
 /// <summary>Runs the statements of <see cref="PostgresSql"/>.</summary>
 internal static class PostgresRecords
 {
+    /// <summary>Seconds: a connection that hangs when it is new, or while everybody waits for the tables, must not hang for ever.</summary>
+    private const int IdentifyTimeout = 3;
+
     public static async Task<PostgresRow> FindAsync(NpgsqlConnection connection, RecordId id)
     {
         await using var find = Command(connection, PostgresSql.Find, Bytes(id));
@@ -125,6 +128,7 @@ internal static class PostgresRecords
     public static async Task<PostgresIdentity> IdentifyAsync(NpgsqlConnection connection, TimeSpan young)
     {
         await using var identify = Command(connection, PostgresSql.Identify, Milliseconds(young));
+        identify.CommandTimeout = IdentifyTimeout;
         await using var row = await identify.ExecuteReaderAsync();
         await row.ReadAsync();
         return new PostgresIdentity(row.GetInt64(0), row.GetString(1), row.GetInt64(2), row.GetInt64(3), row.GetBoolean(4));
