@@ -30,8 +30,8 @@ internal static partial class StoreLog
     [LoggerMessage(2008, LogLevel.Warning, "{Store} was restarted or replaced. No own write of the last minute is missing; those of gateways that ended may be.")]
     public static partial void StoreRestarted(ILogger logger, string store);
 
-    [LoggerMessage(2009, LogLevel.Error, "{Store} is on timeline {Now} now, not {Before}: it was restored, or a standby took over. Unless that standby was synchronous, acknowledged writes are lost, and their requests may run again.")]
-    public static partial void TimelineChanged(ILogger logger, string store, string before, string now);
+    [LoggerMessage(2009, LogLevel.Error, "{Store} may have lost acknowledged writes: {Loss}. It was restored, or a standby took over that may not have been synchronous. Own writes of the last minute are put back before new claims are taken; those of gateways that ended are not, and their requests may run again.")]
+    public static partial void ServerChanged(ILogger logger, string store, string loss);
 
     [LoggerMessage(2017, LogLevel.Error, "The tables of {Store} were gone and were created anew: every key that was on record is unknown now, and its request may run again.")]
     public static partial void TablesRecreated(ILogger logger, string store);

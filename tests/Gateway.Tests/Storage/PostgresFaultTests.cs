@@ -116,7 +116,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         var (held, claims) = (StoreContract.NewClaim(), Enumerable.Range(0, 40).Select(_ => StoreContract.NewClaim()).ToList());
         await PostgresStores.OnceServedAsync(() => store.WatchAsync(held.Id, default)); // it listens now
         await Task.WhenAll(claims[..5].Append(held).Select(claim => PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default))));
-        var sessions = await own.QueryAsync("SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'idempotency-gateway' AND query NOT LIKE 'LISTEN%'");
+        var sessions = await own.QueryAsync($"SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'idempotency-gateway' AND NOT {PostgresStores.IsListener}");
 
         await own.PauseAsync();
         var watch = Stopwatch.StartNew();
@@ -145,13 +145,13 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         var claim = StoreContract.NewClaim();
         await PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default));
         await PostgresStores.OnceServedAsync(() => store.WatchAsync(claim.Id, default));
-        var listening = await own.QueryAsync("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
+        var listening = await own.QueryAsync($"SELECT pid FROM pg_stat_activity WHERE {PostgresStores.IsListener} LIMIT 1");
 
         await own.PauseAsync();
         await Task.Delay(TimeSpan.FromSeconds(8));
         await own.ResumeAsync();
         await Eventually.TrueAsync(
-            async () => await own.QueryAsync($"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> {listening}") is 1L, "it listens again");
+            async () => await own.QueryAsync($"SELECT count(*) FROM pg_stat_activity WHERE {PostgresStores.IsListener} AND pid <> {listening}") is 1L, "it listens again");
         await PostgresStores.OnceServedAsync(() => store.SettleAsync(claim, new byte[] { 1 }, default));
 
         await Eventually.TrueAsync(() => heard.Contains(claim.Id), "the change is heard");

@@ -118,7 +118,9 @@ public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<P
         await database.QueryAsync("DROP TABLE idempotency_records, idempotency_secret, idempotency_schema");
         await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContract.NewClaim(), default));
 
-        Assert.Equal([WriteResult.Recreated], await store.RenewAsync([running], default));
+        // The owner's own write, unless the put-back of its writes was faster.
+        var renewed = await PostgresStores.OnceServedAsync(() => store.RenewAsync([running], default));
+        Assert.True(renewed[0] is WriteResult.Recreated or WriteResult.Done, $"{renewed[0]}");
         await using var another = PostgresStores.Open(database.ConnectionString);
         Assert.Equal(secret, await another.GetSecretAsync(default));
         Assert.Equal(ClaimState.InProgress, (await another.ClaimAsync(StoreContract.Duplicate(running), default)).State);

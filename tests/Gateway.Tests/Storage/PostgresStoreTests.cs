@@ -61,7 +61,7 @@ public sealed class PostgresStoreTests(PostgresServer server) : StoreContract, I
     internal override Task AdvanceAsync(TimeSpan by) => Task.Delay(by + TimeSpan.FromMilliseconds(20));
 
     /// <summary>By what it said last.</summary>
-    private const string IsListener = "(query LIKE 'LISTEN%' OR query = 'SELECT 1')";
+    private const string IsListener = PostgresStores.IsListener;
 
     private async Task<int> CountListenersAsync() => (int)(long)(await server.QueryAsync(
         $"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {IsListener}"))!;

@@ -1,7 +1,7 @@
+using Microsoft.Extensions.Logging.Testing;
 using System.Diagnostics;
 using Gateway.Storage;
 using Gateway.Storage.Redis;
-using Gateway.Tests.Support;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
@@ -14,7 +14,7 @@ internal static class RedisDoor
     /// <summary>The reason is named in time in both places, and nothing that is logged, at Debug or above, has one of the secrets in it.</summary>
     public static async Task AssertRefusedAsync(RedisStoreSettings redis, string reason, params string[] secrets)
     {
-        var log = new RecordingLogger<RedisStore>();
+        var log = new FakeLogger<RedisStore>();
         var watch = Stopwatch.StartNew();
         await using var store = new RedisStore(new StoreSettings { Kind = StoreKind.Redis, Redis = redis }, TimeProvider.System, log);
 
@@ -25,9 +25,9 @@ internal static class RedisDoor
             await Task.Delay(TimeSpan.FromMilliseconds(20));
         }
 
-        Assert.True(said.Contains(reason, StringComparison.Ordinal), $"{reason} not in {InTime}, but: {string.Join(" / ", log.Lines.Where(line => line.Id == 2000).Select(line => line.Text))} / {said}");
-        Assert.Contains(log.Lines, line => line.Id == 2000 && line.Text.Contains(reason, StringComparison.Ordinal));
-        string[] shown = [said, store.Description, .. log.Lines.Select(line => line.Text)];
+        Assert.True(said.Contains(reason, StringComparison.Ordinal), $"{reason} not in {InTime}, but: {string.Join(" / ", log.Collector.GetSnapshot().Where(line => line.Id == 2000).Select(line => $"{line.Message} {line.Exception}"))} / {said}");
+        Assert.Contains(log.Collector.GetSnapshot(), line => line.Id == 2000 && $"{line.Message} {line.Exception}".Contains(reason, StringComparison.Ordinal));
+        string[] shown = [said, store.Description, .. log.Collector.GetSnapshot().Select(line => $"{line.Message} {line.Exception}")];
         Assert.All(secrets, secret => Assert.DoesNotContain(shown, line => line.Contains(secret, StringComparison.Ordinal)));
     }
 

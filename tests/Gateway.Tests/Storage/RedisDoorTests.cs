@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging.Testing;
 using System.Net.Sockets;
 using Gateway.Storage;
 using Gateway.Storage.Redis;
@@ -76,10 +77,10 @@ public sealed class RedisDoorTests
     {
         await using var redis = await RedisServer.StartOwnAsync();
         await redis.CommandAsync("ACL", "SETUSER", "gateway", "on", ">" + Right, "~*", "&*", "+@all", "-info", "-@pubsub", "+publish");
-        var log = new RecordingLogger<RedisStore>();
+        var log = new FakeLogger<RedisStore>();
         await using var store = await RedisStores.OpenAsync(Login(redis, "gateway", Right), log);
 
-        Assert.Contains(log.Lines, line => line.Id == 2004 && line.Text.Contains("may not run or use: INFO, SUBSCRIBE", StringComparison.Ordinal));
+        Assert.Contains(log.Collector.GetSnapshot(), line => line.Id == 2004 && $"{line.Message} {line.Exception}".Contains("may not run or use: INFO, SUBSCRIBE", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -106,12 +107,12 @@ public sealed class RedisDoorTests
     public async Task AServerThatIsGoneLater_IsNamedToo()
     {
         await using var redis = await RedisServer.StartOwnAsync();
-        var log = new RecordingLogger<RedisStore>();
+        var log = new FakeLogger<RedisStore>();
         await using var store = await RedisStores.OpenAsync(At(redis.Configuration), log);
 
         await redis.StopAsync();
 
-        await Eventually.TrueAsync(() => log.Lines.Any(line => line.Id == 2000 && line.Text.Contains("connection refused", StringComparison.Ordinal)), "named", TimeSpan.FromSeconds(3));
+        await Eventually.TrueAsync(() => log.Collector.GetSnapshot().Any(line => line.Id == 2000 && $"{line.Message} {line.Exception}".Contains("connection refused", StringComparison.Ordinal)), "named", TimeSpan.FromSeconds(3));
     }
 
     [RedisFact(ownServer: true)]

@@ -14,19 +14,54 @@ public sealed class RedisFenceTests
 {
     private const int Spread = 90;
 
+    /// <summary>As after a restart so fast that no handler of a lost connection has run.</summary>
     [RedisFact(ownServer: true)]
-    public async Task ARestart_ThatNoConnectionShows_TakesNoClaim()
+    public async Task AnEmptyServer_BehindTheSameConnection_TakesNoClaim()
+    {
+        await using var server = await RedisServer.StartOwnAsync();
+        await using var other = await RedisServer.StartOwnAsync();
+        await using var link = ReplyProxy.Start(server.Configuration);
+        await using var store = await RedisStores.OpenAsync(link.Endpoint);
+        var first = await ClaimAsync(store);
+
+        link.SwitchTo(other.Configuration);
+
+        await AssertKnownAsync(store, first);
+    }
+
+    [RedisFact(ownServer: true)]
+    public async Task AClaimThatIsReleased_WhileTheJournalIsPutBack_StaysReleased()
     {
         await using var server = await RedisServer.StartOwnAsync();
         await using var link = ReplyProxy.Start(server.Configuration);
-        await using var store = await RedisStores.OpenAsync($"{link.Endpoint},protocol=resp2");
-        var first = await ClaimAsync(store);
+        await using var store = await RedisStores.OpenAsync(link.Endpoint);
+        var claims = new List<ClaimRequest>();
+        for (var i = 0; i < 600; i++)
+        {
+            claims.Add(await ClaimAsync(store)); // more than are put back at a time
+        }
 
-        await server.StopAsync();
-        await server.StartAsync(); // empty
-        link.SwitchTo(server.Configuration);
+        using var isUnderWay = new ManualResetEventSlim();
+        using var goesOn = new ManualResetEventSlim();
+        link.Deliver = reply =>
+        {
+            if (reply.Contains("recreated", StringComparison.Ordinal) && !isUnderWay.IsSet)
+            {
+                isUnderWay.Set();
+                goesOn.Wait(Bounds.Wait);
+            }
 
-        await AssertKnownAsync(store, first);
+            return [reply];
+        };
+        await server.FlushAllAsync();
+        await Eventually.TrueAsync(() => isUnderWay.IsSet, "the first are put back");
+        var released = store.ReleaseAsync(claims[^1], default).AsTask();
+        await Eventually.TrueAsync(async () => (await server.CommandAsync("INFO", "commandstats")).Contains("cmdstat_evalsha", StringComparison.Ordinal), "sent");
+        goesOn.Set();
+        await released;
+
+        await Eventually.TrueAsync(async () => await IsAsync(store, claims[0] with { Token = ClaimToken.Create() }, ClaimState.InProgress), "the others are on record");
+        Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(Duplicate(claims[^1]), default)).State);
     }
 
     /// <summary>The replica has everything up to the moment at which it was cut off, its scripts included on servers before Redis 7.</summary>
@@ -35,7 +70,7 @@ public sealed class RedisFenceTests
     {
         await using var pair = await RedisPair.StartAsync();
         await using var link = ReplyProxy.Start(pair.One.Configuration);
-        await using var store = await RedisStores.OpenAsync($"{link.Endpoint},protocol=resp2");
+        await using var store = await RedisStores.OpenAsync(link.Endpoint);
         await RedisPair.CutOffAsync(pair.Other, from: pair.One);
         var lost = await ClaimAsync(store);
 
@@ -59,6 +94,7 @@ public sealed class RedisFenceTests
         await ServesAsync(store); // the old master told what it knew, too
         var lostSecond = await ClaimAsync(store);
         await RedisPair.PromoteAsync(pair.One, inPlaceOf: pair.Other);
+        await ServesAsync(store);
 
         await AssertKnownAsync(store, lostSecond);
         await AssertKnownAsync(store, kept);
@@ -208,13 +244,16 @@ public sealed class RedisFenceTests
     public async Task ThirtyThousandLeasesThatAreDue_LeaveRoomForClaims()
     {
         await using var server = await RedisServer.StartOwnAsync();
-        await using var store = await RedisStores.OpenAsync(server.Configuration);
+        await using var link = TcpProxy.Start(server.Configuration);
+        await using var direct = await RedisStores.OpenAsync(server.Configuration);
+        await using var store = await RedisStores.OpenAsync(link.Endpoint);
         List<ClaimRequest> due = [.. Enumerable.Range(0, 30_000).Select(_ => NewClaim())];
         foreach (var batch in due.Chunk(2_000))
         {
-            await Task.WhenAll(batch.Select(claim => store.ClaimAsync(claim, default).AsTask()));
+            await Task.WhenAll(batch.Select(claim => direct.ClaimAsync(claim, default).AsTask()));
         }
 
+        link.Delay = TimeSpan.FromMilliseconds(50); // a server that is some way off
         var renewing = store.RenewAsync(due, default).AsTask();
         while (!renewing.IsCompleted)
         {

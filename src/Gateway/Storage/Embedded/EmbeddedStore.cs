@@ -19,8 +19,10 @@ internal sealed class EmbeddedStore : IIdempotencyStore
     private volatile byte[]? _secret;
     private RecordId _lastFound;
 
+    /// <exception cref="InvalidOperationException">The SQLite library that was loaded can corrupt the file.</exception>
     public EmbeddedStore(StoreSettings settings, TimeProvider time, ILogger<EmbeddedStore> logger)
     {
+        SqliteLibrary.Require(SqliteLibrary.LoadedVersion);
         _settings = settings;
         _time = time;
         _writer = new EmbeddedWriter(settings.Embedded, time, logger);

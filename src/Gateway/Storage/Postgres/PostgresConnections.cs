@@ -17,21 +17,33 @@ internal sealed class PostgresConnections : IAsyncDisposable
     private readonly StoreSettings _settings;
     private readonly PostgresPools _pools;
     private readonly PostgresSchema _schema;
+    private readonly PostgresServerCheck _check;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private int _outstanding;
     private volatile bool _failing;
 
-    public PostgresConnections(StoreSettings settings, TimeProvider time, ILogger logger)
+    /// <param name="settings">Where the servers are.</param>
+    /// <param name="putBack">Writes back what a server may have lost; returns how much that was.</param>
+    /// <param name="time">Local time.</param>
+    /// <param name="logger">For the log.</param>
+    public PostgresConnections(StoreSettings settings, Func<Task<int>> putBack, TimeProvider time, ILogger logger)
     {
         _settings = settings;
         _time = time;
         _logger = logger;
-        _pools = new PostgresPools(settings, time, logger);
-        _schema = new PostgresSchema(_pools.Description, logger);
+        _pools = new PostgresPools(settings, LookAsync, time);
+        _schema = new PostgresSchema(_pools.Description, LookAsync, logger);
+
+        // A look every second, and one that waits for every host that is silent.
+        var quarantine = 2 * (PostgresListener.LookInterval + (_pools.HostCount * settings.Timeout));
+        _check = new PostgresServerCheck(_pools.Description, quarantine, ServerChanged, putBack, time, logger);
     }
 
     public string Description => _pools.Description;
+
+    /// <inheritdoc cref="PostgresServerCheck.Table"/>
+    public long Table => _check.Table;
 
     /// <summary>The secret of record ids, after the first call.</summary>
     public byte[]? Secret => _schema.Secret;
@@ -39,7 +51,11 @@ internal sealed class PostgresConnections : IAsyncDisposable
     /// <inheritdoc cref="PostgresPools.OpenOwnAsync"/>
     public Task<NpgsqlConnection> OpenOwnAsync(CancellationToken cancellationToken) => _pools.OpenOwnAsync(cancellationToken);
 
+    /// <inheritdoc cref="PostgresServerCheck.LookAsync"/>
+    public Task LookAsync(NpgsqlConnection connection) => _check.LookAsync(connection);
+
     /// <summary>Makes one call.</summary>
+    /// <param name="kind">What it is for.</param>
     /// <param name="call">
     /// What to do; repeated on another connection when the first broke, so it must be harmless twice. Its token says that nobody waits any
     /// more; it is not for the commands, because Npgsql blocks a thread to cancel one on a server that hangs.
@@ -47,20 +63,26 @@ internal sealed class PostgresConnections : IAsyncDisposable
     /// <param name="asked">When the caller began, as a timestamp.</param>
     /// <param name="cancellationToken">Ends the caller's waiting, not the call.</param>
     /// <exception cref="StoreUnavailableException">No answer in time.</exception>
-    public async Task<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> call, long asked, CancellationToken cancellationToken)
+    public async Task<T> RunAsync<T>(
+        PostgresCallKind kind, Func<NpgsqlConnection, CancellationToken, Task<T>> call, long asked, CancellationToken cancellationToken)
     {
+        if (kind == PostgresCallKind.Claim)
+        {
+            RequireVerified();
+        }
+
         if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
         {
             Interlocked.Decrement(ref _outstanding);
             throw new StoreUnavailableException($"more than {MaxOutstanding} calls to PostgreSQL are under way");
         }
 
-        var sending = new Sending();
+        var sending = new Sending { Kind = kind };
         var left = _settings.Timeout - _time.GetElapsedTime(asked);
         try
         {
             var result = await CountedAsync(call, sending, left).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time, cancellationToken);
-            if (_failing)
+            if (_failing && kind != PostgresCallKind.Background)
             {
                 _failing = false;
                 StoreLog.Recovered(_logger, Description);
@@ -76,6 +98,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _check.DisposeAsync();
         await _pools.DisposeAsync();
         _schema.Dispose();
     }
@@ -126,6 +149,12 @@ internal sealed class PostgresConnections : IAsyncDisposable
         string? warning = null;
         connection.Notice += (_, notice) => warning = notice.Notice.Routine == "SyncRepWaitForLSN" ? notice.Notice.MessageText : warning;
         await _schema.EnsureAsync(connection, bound);
+        if (sending.Kind == PostgresCallKind.Claim)
+        {
+            // Again: this connection may be a new one, and its server another one.
+            RequireVerified();
+        }
+
         sending.Begin();
         var result = await call(connection, bound);
 
@@ -161,8 +190,9 @@ internal sealed class PostgresConnections : IAsyncDisposable
             _ when isLate => $"PostgreSQL gave no answer within {_settings.Timeout.TotalSeconds:0.###} s",
             _ => $"PostgreSQL failed: {PostgresErrors.Describe(e)}",
         };
-        if (!_failing)
+        if (!_failing && sending.Kind != PostgresCallKind.Background && _check.IsVerified)
         {
+            // A call in the background says nothing about requests, and of a quarantine the log knows already.
             _failing = true;
             StoreLog.Failing(_logger, Description, reason);
         }
@@ -178,6 +208,22 @@ internal sealed class PostgresConnections : IAsyncDisposable
         };
     }
 
+    /// <exception cref="StoreUnavailableException">The server may have lost writes that are not put back yet.</exception>
+    private void RequireVerified()
+    {
+        if (!_check.IsVerified)
+        {
+            throw new StoreUnavailableException(
+                $"{Description} is another one than before, or new: no claims while every gateway puts back what it may lack");
+        }
+    }
+
+    private void ServerChanged()
+    {
+        _pools.Clear();
+        _schema.Doubt();
+    }
+
     /// <summary>How far a call came. Whether it was given up before it was sent is decided once.</summary>
     private sealed class Sending
     {
@@ -187,6 +233,8 @@ internal sealed class PostgresConnections : IAsyncDisposable
         private int _state;
         private volatile bool _isInDoubt;
         private volatile PostgresPool? _pool;
+
+        public required PostgresCallKind Kind { get; init; }
 
         /// <summary>A try was sent, and its connection broke.</summary>
         public bool IsInDoubt

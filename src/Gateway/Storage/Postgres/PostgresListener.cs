@@ -1,17 +1,18 @@
+using System.Globalization;
 using Npgsql;
 
 namespace Gateway.Storage.Postgres;
 
 /// <summary>
-/// Hears the record ids that are announced (LISTEN), on one connection of its own, from the first use on. Best effort: what is announced
-/// while the connection is down is missed.
+/// Hears what is announced (LISTEN), on one connection of its own, from the first use on. Best effort: what is announced while the connection is
+/// down is missed. On the same connection it looks whether the server is still the same, so that also a gateway without requests notices.
 /// </summary>
 internal sealed class PostgresListener(PostgresConnections connections, TimeSpan timeout, TimeProvider time) : IAsyncDisposable
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>How long a silent connection is believed in.</summary>
-    private static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(5);
+    /// <summary>How long a silent connection is believed in, and how often the server is looked at.</summary>
+    public static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(1);
 
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _lock = new();
@@ -22,6 +23,9 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
     public event Action<RecordId>? Changed;
 
     public event Action<RecordId>? Forgotten;
+
+    /// <summary>The table with this number was swept.</summary>
+    public event Action<long>? Swept;
 
     /// <summary>Begins to listen, if not done before.</summary>
     /// <returns>Ends when that has succeeded or failed for the first time, or after half of the timeout; never fails.</returns>
@@ -89,15 +93,18 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
         try
         {
             connection.Notification += Hear;
-            await (call = RunAsync(connection, "LISTEN idempotency_changed; LISTEN idempotency_forgotten")).WaitAsync(timeout, time);
+            await (call = RunAsync(connection, $"LISTEN idempotency_changed; LISTEN idempotency_forgotten; LISTEN {PostgresSql.SweptChannel}")).WaitAsync(timeout, time);
             _listening.TrySetResult();
             _tried.TrySetResult();
             while (true)
             {
-                if (!await connection.WaitAsync(ProbeInterval, _closing.Token))
+                var looked = time.GetTimestamp();
+                for (var left = LookInterval; left > TimeSpan.Zero; left = LookInterval - time.GetElapsedTime(looked))
                 {
-                    await (call = RunAsync(connection, "SELECT 1")).WaitAsync(timeout, time);
+                    await connection.WaitAsync(left, _closing.Token);
                 }
+
+                await (call = connections.LookAsync(connection)).WaitAsync(timeout, time);
             }
         }
         finally
@@ -124,7 +131,14 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
 
     private void Hear(object sender, NpgsqlNotificationEventArgs notification)
     {
-        if (RecordId.TryParse(notification.Payload, out var id))
+        if (notification.Channel == PostgresSql.SweptChannel)
+        {
+            if (long.TryParse(notification.Payload, NumberStyles.None, CultureInfo.InvariantCulture, out var table))
+            {
+                Swept?.Invoke(table);
+            }
+        }
+        else if (RecordId.TryParse(notification.Payload, out var id))
         {
             (notification.Channel == "idempotency_changed" ? Changed : Forgotten)?.Invoke(id);
         }

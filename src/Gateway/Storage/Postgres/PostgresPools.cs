@@ -16,21 +16,23 @@ internal sealed class PostgresPools : IAsyncDisposable
     private const int MaxHanging = 2;
 
     private readonly StoreSettings _settings;
+    private readonly Func<NpgsqlConnection, Task> _look;
     private readonly TimeProvider _time;
-    private readonly ILogger _logger;
     private readonly NpgsqlConnectionStringBuilder[] _hosts;
     private readonly PostgresPool[] _pools;
     private readonly NpgsqlDataSource[] _unpooled;
     private readonly List<PostgresPool> _replaced = [];
     private readonly Lock _lock = new();
     private int _current;
-    private string? _timeline;
 
-    public PostgresPools(StoreSettings settings, TimeProvider time, ILogger logger)
+    /// <param name="settings">Where the servers are.</param>
+    /// <param name="look">Called on every connection to a primary before it is used.</param>
+    /// <param name="time">Local time.</param>
+    public PostgresPools(StoreSettings settings, Func<NpgsqlConnection, Task> look, TimeProvider time)
     {
         _settings = settings;
+        _look = look;
         _time = time;
-        _logger = logger;
         var all = CreateString(settings);
         Description = $"PostgreSQL ({string.Join(',', all.Host!.Split(',').Select(SafeText.OfHost))}, database {SafeText.OfName(all.Database!)})";
         _hosts = [.. all.Host!.Split(',', StringSplitOptions.TrimEntries).Select(host => OfHost(all, host))];
@@ -39,6 +41,8 @@ internal sealed class PostgresPools : IAsyncDisposable
     }
 
     public string Description { get; }
+
+    public int HostCount => _hosts.Length;
 
     /// <summary>The connection string with what the store relies on.</summary>
     /// <exception cref="ArgumentException">The string is none, or contradicts the store.</exception>
@@ -139,6 +143,15 @@ internal sealed class PostgresPools : IAsyncDisposable
         }
     }
 
+    /// <summary>No connection that is open now is used again once its call has ended.</summary>
+    public void Clear()
+    {
+        foreach (var pool in _pools)
+        {
+            pool.Source.Clear();
+        }
+    }
+
     /// <summary>
     /// A call got no answer in time. When none did for that long, later ones get new connections; those that hang end by themselves, some
     /// day, and only so many of them are left hanging.
@@ -201,30 +214,27 @@ internal sealed class PostgresPools : IAsyncDisposable
             """
             SELECT set_config('statement_timeout', $1, false), set_config('default_transaction_isolation', 'read committed', false),
               set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
-              pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
-              current_setting('transaction_read_only') = 'on'
+              pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'
             """,
             connection)
         {
             CommandTimeout = (int)Math.Ceiling(_settings.Timeout.TotalSeconds),
             Parameters = { new() { Value = (2 * _settings.Timeout).TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture) } },
         };
-        using var row = await prepare.ExecuteReaderAsync();
-        await row.ReadAsync();
-        if (row.GetBoolean(3))
+        await using (var row = await prepare.ExecuteReaderAsync())
         {
-            throw new StoreUnavailableException("this PostgreSQL is a standby; claims are made on the primary only");
+            await row.ReadAsync();
+            if (row.GetBoolean(3))
+            {
+                throw new StoreUnavailableException("this PostgreSQL is a standby; claims are made on the primary only");
+            }
+
+            if (_hosts.Length > 1 && row.GetBoolean(4))
+            {
+                throw new StoreUnavailableException("this PostgreSQL takes no writes (transaction_read_only)");
+            }
         }
 
-        if (_hosts.Length > 1 && row.GetBoolean(5))
-        {
-            throw new StoreUnavailableException("this PostgreSQL takes no writes (transaction_read_only)");
-        }
-
-        var timeline = row.GetString(4);
-        if (Interlocked.Exchange(ref _timeline, timeline) is { } before && before != timeline)
-        {
-            StoreLog.TimelineChanged(_logger, Description, before, timeline);
-        }
+        await _look(connection);
     }
 }

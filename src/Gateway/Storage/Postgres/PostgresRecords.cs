@@ -6,6 +6,9 @@ namespace Gateway.Storage.Postgres;
 /// <summary>Runs the statements of <see cref="PostgresSql"/>.</summary>
 internal static class PostgresRecords
 {
+    /// <summary>Seconds: a connection that hangs when it is new, or while everybody waits for the tables, must not hang for ever.</summary>
+    private const int IdentifyTimeout = 3;
+
     public static async Task<PostgresRow> FindAsync(NpgsqlConnection connection, RecordId id)
     {
         await using var find = Command(connection, PostgresSql.Find, Bytes(id));
@@ -40,19 +43,12 @@ internal static class PostgresRecords
         await using var renew = Command(
             connection,
             PostgresSql.RenewOwn,
-            new NpgsqlParameter<byte[][]> { TypedValue = [.. claims.Select(claim => claim.Id.Digest.ToArray())] },
-            new NpgsqlParameter<Guid[]> { TypedValue = [.. claims.Select(claim => claim.Token.Value)] },
-            new NpgsqlParameter<double[]> { TypedValue = [.. claims.Select(claim => claim.Lease.TotalMilliseconds)] },
-            new NpgsqlParameter<double[]> { TypedValue = [.. claims.Select(claim => claim.Retention.TotalMilliseconds)] },
+            Ids(claims),
+            Array(claims, claim => claim.Token.Value),
+            Array(claims, claim => claim.Lease.TotalMilliseconds),
+            Array(claims, claim => claim.Retention.TotalMilliseconds),
             Time(notAfter));
-        await using var rows = await renew.ExecuteReaderAsync();
-        var renewed = new HashSet<ClaimToken>();
-        while (await rows.ReadAsync())
-        {
-            renewed.Add(new ClaimToken(rows.GetGuid(0)));
-        }
-
-        return renewed;
+        return await ReadTokensAsync(renew);
     }
 
     /// <summary>Does what <see cref="RecordRules"/> decided about the row that was read.</summary>
@@ -118,18 +114,70 @@ internal static class PostgresRecords
         return found;
     }
 
-    /// <summary>Deletes up to <paramref name="limit"/> records whose retention is over; returns how many.</summary>
+    /// <summary>Deletes up to <paramref name="limit"/> records whose retention is over, unless another gateway is at it.</summary>
+    /// <returns>How many were deleted.</returns>
     public static async Task<int> SweepAsync(NpgsqlConnection connection, int limit)
     {
-        await using var sweep = Command(connection, PostgresSql.Sweep, Int(limit));
-        return await sweep.ExecuteNonQueryAsync();
+        await using var sweep = Command(connection, PostgresSql.Sweep(limit));
+        return (int)(long)(await sweep.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>Who the server is.</summary>
+    /// <param name="connection">To a primary.</param>
+    /// <param name="young">How long ago it became the primary to be new.</param>
+    public static async Task<PostgresIdentity> IdentifyAsync(NpgsqlConnection connection, TimeSpan young)
+    {
+        await using var identify = Command(connection, PostgresSql.Identify, Milliseconds(young));
+        identify.CommandTimeout = IdentifyTimeout;
+        await using var row = await identify.ExecuteReaderAsync();
+        await row.ReadAsync();
+        return new PostgresIdentity(row.GetInt64(0), row.GetString(1), row.GetInt64(2), row.GetInt64(3), row.GetBoolean(4));
+    }
+
+    /// <summary>What is on record of each of these claims' keys, in their order, without answers.</summary>
+    public static async Task<IReadOnlyList<PostgresRow>> FindManyAsync(NpgsqlConnection connection, IEnumerable<ClaimRequest> claims)
+    {
+        await using var find = Command(connection, PostgresSql.FindMany, Ids(claims));
+        await using var reader = await find.ExecuteReaderAsync();
+        var rows = new List<PostgresRow>();
+        while (await reader.ReadAsync())
+        {
+            rows.Add(Read(reader));
+        }
+
+        return rows;
+    }
+
+    /// <summary>Writes records that are not there.</summary>
+    /// <returns>The tokens of those that were written; the others have a row by now.</returns>
+    public static async Task<HashSet<ClaimToken>> PutBackAsync(NpgsqlConnection connection, IReadOnlyList<WriteJournal.Entry> lost, long notAfter)
+    {
+        await using var putBack = Command(
+            connection,
+            PostgresSql.PutBack,
+            Ids(lost.Select(entry => entry.Claim)),
+            Array(lost, entry => entry.Claim.Token.Value),
+            Array(lost, entry => entry.Claim.Fingerprint.ToArray()),
+            Array(lost, entry => entry.Claim.Lease.TotalMilliseconds),
+            Array(lost, entry => entry.Claim.Retention.TotalMilliseconds),
+            Array(lost, entry => ToText(entry.End switch { null => RecordState.Claimed, ClaimEnd.Settle => RecordState.Settled, _ => RecordState.Uncertain })),
+            Array(lost, entry => entry.End == ClaimEnd.Settle ? entry.Answer.ToArray() : null),
+            Array(lost, entry => entry.Claim.Attempt),
+            Array(lost, entry => entry.End == ClaimEnd.Settle || entry.Claim.Probe.IsEmpty ? null : entry.Claim.Probe.ToArray()),
+            Time(notAfter));
+        return await ReadTokensAsync(putBack);
     }
 
     private static async Task<PostgresRow> ReadAsync(NpgsqlDataReader row)
     {
         await row.ReadAsync();
+        return Read(row);
+    }
+
+    private static PostgresRow Read(NpgsqlDataReader row)
+    {
         var now = ToMilliseconds(row.GetDateTime(0));
-        if (await row.IsDBNullAsync(1))
+        if (row.IsDBNull(1))
         {
             return new PostgresRow(null, 0, now);
         }
@@ -141,7 +189,7 @@ internal static class PostgresRecords
             Fingerprint.From(row.GetFieldValue<byte[]>(4)),
             ToMilliseconds(row.GetDateTime(5)),
             ToMilliseconds(row.GetDateTime(6)),
-            await row.IsDBNullAsync(7) ? default : row.GetFieldValue<byte[]>(7),
+            row.IsDBNull(7) ? default : row.GetFieldValue<byte[]>(7),
             row.GetInt32(8),
             row.GetBoolean(9));
         return new PostgresRow(record.ExpiresAt > now ? record : null, version, now);
@@ -178,6 +226,22 @@ internal static class PostgresRecords
     }
 #pragma warning restore CA2100
 
+    private static async Task<HashSet<ClaimToken>> ReadTokensAsync(NpgsqlCommand command)
+    {
+        await using var rows = await command.ExecuteReaderAsync();
+        var tokens = new HashSet<ClaimToken>();
+        while (await rows.ReadAsync())
+        {
+            tokens.Add(new ClaimToken(rows.GetGuid(0)));
+        }
+
+        return tokens;
+    }
+
+    private static NpgsqlParameter<byte[][]> Ids(IEnumerable<ClaimRequest> claims) => Array(claims, claim => claim.Id.Digest.ToArray());
+
+    private static NpgsqlParameter<TValue[]> Array<T, TValue>(IEnumerable<T> items, Func<T, TValue> value) => new() { TypedValue = [.. items.Select(value)] };
+
     private static NpgsqlParameter<byte[]> Bytes(RecordId id) => new() { TypedValue = id.Digest.ToArray() };
 
     private static NpgsqlParameter<byte[]> Bytes(byte[] value) => new() { TypedValue = value };
@@ -196,8 +260,9 @@ internal static class PostgresRecords
 
     private static NpgsqlParameter<DateTime> Time(long milliseconds) => new() { TypedValue = DateTime.UnixEpoch.AddMilliseconds(milliseconds) };
 
-    private static NpgsqlParameter<string> Text(RecordState state) =>
-        new() { TypedValue = state switch { RecordState.Claimed => "claimed", RecordState.Uncertain => "uncertain", _ => "settled" } };
+    private static NpgsqlParameter<string> Text(RecordState state) => new() { TypedValue = ToText(state) };
+
+    private static string ToText(RecordState state) => state switch { RecordState.Claimed => "claimed", RecordState.Uncertain => "uncertain", _ => "settled" };
 
     private static long ToMilliseconds(DateTime time) => (time.Ticks - DateTime.UnixEpoch.Ticks) / TimeSpan.TicksPerMillisecond;
 }

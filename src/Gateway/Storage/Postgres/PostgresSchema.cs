@@ -7,7 +7,10 @@ namespace Gateway.Storage.Postgres;
 /// Sees to it that the tables are there and of the version that this release knows, before the first call and again after one of them was
 /// missing; reads the shared secret; warns of settings that lose acknowledged writes.
 /// </summary>
-internal sealed class PostgresSchema(string description, ILogger logger) : IDisposable
+/// <param name="description">For the log.</param>
+/// <param name="look">Learns about the tables that are there now, before anybody uses them.</param>
+/// <param name="logger">For the log.</param>
+internal sealed class PostgresSchema(string description, Func<NpgsqlConnection, Task> look, ILogger logger) : IDisposable
 {
     private const int Version = 1;
 
@@ -42,6 +45,7 @@ internal sealed class PostgresSchema(string description, ILogger logger) : IDisp
                 await CreateAsync(connection);
                 await CheckDurabilityAsync(connection);
                 await ShareSecretAsync(connection);
+                await look(connection);
                 _isReady = true;
             }
         }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Gateway.Storage.Postgres;
 
 /// <summary>
@@ -8,6 +10,12 @@ internal static class PostgresSql
 {
     /// <summary>What this release relies on.</summary>
     public const string AllColumns = "id, state, token, fingerprint, lease_until, expires_at, answer, response_code, attempt, probe, forgotten, watched, version";
+
+    /// <summary>Where the gateway whose turn it was tells the others that the table was swept, with the table's number.</summary>
+    public const string SweptChannel = "idempotency_swept";
+
+    // Any number: the first half of the lock, of which the table's number is the second.
+    private const string SweepLock = "1927319";
 
     private const string Clock = "(SELECT clock_timestamp() AS now) AS clock";
 
@@ -120,9 +128,44 @@ internal static class PostgresSql
         ORDER BY id LIMIT $2
         """;
 
-    public const string Sweep =
-        """
-        DELETE FROM idempotency_records WHERE id IN (
-          SELECT id FROM idempotency_records WHERE expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+    // For its owner's eyes: without the answer, which may be large.
+    public const string FindMany =
+        $"""
+        SELECT now, version, state, token, fingerprint, lease_until, expires_at, NULL::bytea, attempt, forgotten
+        FROM unnest($1) WITH ORDINALITY AS own (own_id, place) CROSS JOIN {Clock} LEFT JOIN idempotency_records ON id = own_id ORDER BY place
+        """;
+
+    // What the server has lost, as its owners know it. Whatever is there is left alone.
+    public const string PutBack =
+        $"""
+        INSERT INTO idempotency_records (id, token, fingerprint, lease_until, expires_at, state, answer, attempt, probe)
+        SELECT id, token, fingerprint, now + lease * {Millisecond}, now + retention * {Millisecond}, state, answer, attempt, probe
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS lost (id, token, fingerprint, lease, retention, state, answer, attempt, probe), {Clock}
+        WHERE now <= $10
+        ON CONFLICT (id) DO NOTHING
+        RETURNING token
+        """;
+
+    // Who the server is. It became the primary just now when it has made no checkpoint as such yet, or its last one is as young.
+    public const string Identify =
+        $"""
+        SELECT system_identifier, timeline, coalesce(to_regclass('idempotency_records')::oid::bigint, 0), pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint,
+          timeline <> '00000001' AND (timeline <> lpad(upper(to_hex(timeline_id)), 8, '0') OR checkpoint_time > clock_timestamp() - $1 * {Millisecond})
+        FROM pg_control_system(), pg_control_checkpoint(), (SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline) AS wal
+        """;
+
+    // One gateway at a time: the lock ends with the statement, so that nobody who hangs keeps it, and a table of another schema has another
+    // number. The condition is a sub-select, and what is found is named by its place: with a volatile function in its stead, or in a plan
+    // that does not know the limit, every row would be read. The limit is of the text for the same reason.
+    public static string Sweep(int limit) =>
+        $"""
+        WITH turn AS MATERIALIZED (
+          SELECT records, pg_try_advisory_xact_lock({SweepLock}, records::integer) AS is_ours FROM CAST('idempotency_records'::regclass AS oid) AS records),
+        gone AS (
+          DELETE FROM idempotency_records WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM idempotency_records WHERE (SELECT is_ours FROM turn) AND expires_at <= (SELECT clock_timestamp())
+            ORDER BY expires_at LIMIT {limit.ToString(CultureInfo.InvariantCulture)} FOR UPDATE SKIP LOCKED))
+          RETURNING 1)
+        SELECT (SELECT count(*) FROM gone), CASE WHEN is_ours THEN pg_notify('{SweptChannel}', records::text) END FROM turn
         """;
 }

@@ -1,17 +1,16 @@
-using Npgsql;
-
 namespace Gateway.Storage.Postgres;
 
 /// <summary>
-/// Keys and answers in a PostgreSQL database, for many gateways; it keeps what it acknowledged as well as that server does. A step is one
-/// statement in the usual case; otherwise the row is read, <see cref="RecordRules"/> decides, and one statement writes if the row is still as
-/// it was read. The clock is the server's.
+/// Keys and answers in a PostgreSQL database, for many gateways; it keeps what it acknowledged as well as that server does, and
+/// own last writes that a server lost are put back (<see cref="PostgresServerCheck"/>). The clock is the server's. How it is written stands in
+/// <see cref="PostgresWrites"/>.
 /// </summary>
 internal sealed class PostgresStore : IIdempotencyStore
 {
-    private readonly StoreSettings _settings;
     private readonly TimeProvider _time;
+    private readonly WriteJournal _journal;
     private readonly PostgresConnections _connections;
+    private readonly PostgresWrites _writes;
     private readonly PostgresListener _listener;
     private readonly StoreClock _clock;
     private readonly PostgresSweep _sweep;
@@ -19,12 +18,15 @@ internal sealed class PostgresStore : IIdempotencyStore
 
     public PostgresStore(StoreSettings settings, TimeProvider time, ILogger<PostgresStore> logger)
     {
-        _settings = settings;
         _time = time;
         _clock = new StoreClock(time);
-        _connections = new PostgresConnections(settings, time, logger);
+        _journal = new WriteJournal(time);
+        PostgresPutBack? putBack = null;
+        _connections = new PostgresConnections(settings, () => putBack!.RunAsync(), time, logger);
+        putBack = new PostgresPutBack(this, _connections, _journal, settings.Timeout, time, logger);
+        _writes = new PostgresWrites(_connections, _journal, _clock, settings.Timeout, time);
         _listener = new PostgresListener(_connections, settings.Timeout, time);
-        _sweep = new PostgresSweep(_connections, time);
+        _sweep = new PostgresSweep(_connections, _listener, PostgresSweep.Interval, time);
     }
 
     public event Action<RecordId>? Changed
@@ -48,12 +50,13 @@ internal sealed class PostgresStore : IIdempotencyStore
     {
         var asked = _time.GetTimestamp();
         await _listener.StartAsync();
-        return await _connections.RunAsync(
+        var claimed = await _connections.RunAsync(
+            PostgresCallKind.Claim,
             async (connection, bound) =>
             {
                 while (true)
                 {
-                    var (isNew, row) = await PostgresRecords.InsertAsync(connection, claim, NotAfter(asked));
+                    var (isNew, row) = await PostgresRecords.InsertAsync(connection, claim, _writes.NotAfter(asked));
                     _clock.Set(row.Now);
                     if (isNew)
                     {
@@ -63,7 +66,7 @@ internal sealed class PostgresStore : IIdempotencyStore
                     if (row.Version > 0)
                     {
                         var (result, write) = RecordRules.Claim(row.Record, claim, row.Now);
-                        if (await ApplyAsync(connection, write, claim, answer: null, row, isDone: result.State == ClaimState.Claimed, asked))
+                        if (await _writes.ApplyAsync(connection, write, claim, answer: null, row, isDone: result.State == ClaimState.Claimed, asked))
                         {
                             return result;
                         }
@@ -75,50 +78,24 @@ internal sealed class PostgresStore : IIdempotencyStore
             },
             asked,
             cancellationToken);
+        if (claimed.State == ClaimState.Claimed)
+        {
+            _journal.Add(claim with { Attempt = claimed.Attempt }, end: null);
+        }
+
+        return claimed;
     }
 
     public ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken) =>
-        EndAsync(claim, RecordState.Settled, answer, cancellationToken);
+        _writes.EndAsync(claim, ClaimEnd.Settle, answer, cancellationToken);
 
     public ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken) =>
-        EndAsync(claim, RecordState.Uncertain, answer: null, cancellationToken);
+        _writes.EndAsync(claim, ClaimEnd.MarkUncertain, answer: default, cancellationToken);
 
-    public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) => WriteAsync(
-        claim,
-        answer: null,
-        async connection =>
-        {
-            if (await PostgresRecords.ReleaseOwnAsync(connection, claim))
-            {
-                return true;
-            }
+    public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) => _writes.ReleaseAsync(claim, cancellationToken);
 
-            // The claim may still wait for its commit: it must not come to light when its release is done.
-            await PostgresRecords.AwaitWritersAsync(connection, claim);
-            return false;
-        },
-        row => RecordRules.Release(row.Record, claim),
-        cancellationToken);
-
-    public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
-    {
-        // All in one statement; those that are not open claims of their owners any more one by one.
-        var asked = _time.GetTimestamp();
-        var renewed = await _connections.RunAsync((connection, _) => PostgresRecords.RenewOwnAsync(connection, claims, NotAfter(asked)), asked, cancellationToken);
-        return await Task.WhenAll(claims.Select(claim => renewed.Contains(claim.Token) ? Task.FromResult(WriteResult.Done) : TryRenewAsync(claim)));
-
-        async Task<WriteResult> TryRenewAsync(ClaimRequest claim)
-        {
-            try
-            {
-                return await WriteAsync(claim, answer: null, _ => Task.FromResult(false), row => RecordRules.Renew(row.Record, claim, row.Now), cancellationToken);
-            }
-            catch (StoreUnavailableException)
-            {
-                return WriteResult.Unknown;
-            }
-        }
-    }
+    public ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken) =>
+        _writes.RenewAsync(claims, cancellationToken);
 
     public async ValueTask<ClaimResult?> WatchAsync(RecordId id, CancellationToken cancellationToken)
     {
@@ -126,11 +103,12 @@ internal sealed class PostgresStore : IIdempotencyStore
         var asked = _time.GetTimestamp();
         await _listener.FollowAsync().WaitAsync(cancellationToken);
         return await _connections.RunAsync<ClaimResult?>(
+            PostgresCallKind.Owner,
             async (connection, bound) =>
             {
                 for (var watched = 0L; ;)
                 {
-                    var row = await FindAsync(connection, id);
+                    var row = await _writes.FindAsync(connection, id);
                     if (row.Record is not { IsForgotten: false } record)
                     {
                         return null;
@@ -155,7 +133,10 @@ internal sealed class PostgresStore : IIdempotencyStore
     {
         // In the order of ids, and from the start again after the last one.
         var found = await _connections.RunAsync(
-            (connection, _) => PostgresRecords.FindUncertainAsync(connection, _lastFound, max), _time.GetTimestamp(), cancellationToken);
+            PostgresCallKind.Background,
+            (connection, _) => PostgresRecords.FindUncertainAsync(connection, _lastFound, max),
+            _time.GetTimestamp(),
+            cancellationToken);
         _lastFound = found.Count == max ? found[^1].Id : default;
         return found;
     }
@@ -165,11 +146,12 @@ internal sealed class PostgresStore : IIdempotencyStore
         var asked = _time.GetTimestamp();
         var keptOutUntil = 0L;
         return await _connections.RunAsync(
+            PostgresCallKind.Claim,
             async (connection, bound) =>
             {
                 while (true)
                 {
-                    var row = await FindAsync(connection, id);
+                    var row = await _writes.FindAsync(connection, id);
                     if (!RecordRules.MayForget(row.Record, row.Now))
                     {
                         // Done by an earlier try, whose acknowledgement was lost.
@@ -178,7 +160,7 @@ internal sealed class PostgresStore : IIdempotencyStore
                     }
 
                     keptOutUntil = row.Now + RecordRules.Milliseconds(IIdempotencyStore.ForgottenFor);
-                    if (await PostgresRecords.ForgetAsync(connection, id, row.Version, NotAfter(asked), keptOutUntil))
+                    if (await PostgresRecords.ForgetAsync(connection, id, row.Version, _writes.NotAfter(asked), keptOutUntil))
                     {
                         return true;
                     }
@@ -201,7 +183,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     }
 
     public async ValueTask PingAsync(CancellationToken cancellationToken) =>
-        await _connections.RunAsync((connection, _) => FindAsync(connection, default), _time.GetTimestamp(), cancellationToken);
+        await _connections.RunAsync(PostgresCallKind.Claim, (connection, _) => _writes.FindAsync(connection, default), _time.GetTimestamp(), cancellationToken);
 
     public async ValueTask DisposeAsync()
     {
@@ -209,72 +191,4 @@ internal sealed class PostgresStore : IIdempotencyStore
         await _listener.DisposeAsync();
         await _connections.DisposeAsync();
     }
-
-    private ValueTask<WriteResult> EndAsync(ClaimRequest claim, RecordState state, ReadOnlyMemory<byte>? answer, CancellationToken cancellationToken) => WriteAsync(
-        claim,
-        answer,
-        connection => PostgresRecords.EndOwnAsync(connection, claim, state, answer),
-        row => RecordRules.End(row.Record, claim, state, row.Now),
-        cancellationToken);
-
-    /// <summary>An owner's write.</summary>
-    /// <param name="claim">The claim.</param>
-    /// <param name="answer">The answer, when settled.</param>
-    /// <param name="tryUsual">The one statement that does it when all is as the owner left it; false when it is not.</param>
-    /// <param name="decide">What to do with what is on record instead.</param>
-    /// <param name="cancellationToken">Ends the waiting.</param>
-    private async ValueTask<WriteResult> WriteAsync(
-        ClaimRequest claim,
-        ReadOnlyMemory<byte>? answer,
-        Func<NpgsqlConnection, Task<bool>> tryUsual,
-        Func<PostgresRow, (WriteResult Result, RecordWrite Write)> decide,
-        CancellationToken cancellationToken)
-    {
-        var asked = _time.GetTimestamp();
-        return await _connections.RunAsync(
-            async (connection, bound) =>
-            {
-                if (await tryUsual(connection))
-                {
-                    return WriteResult.Done;
-                }
-
-                while (true)
-                {
-                    var row = await FindAsync(connection, claim.Id);
-                    var (result, write) = decide(row);
-                    if (await ApplyAsync(connection, write, claim, answer, row, isDone: result == WriteResult.Done, asked))
-                    {
-                        return result;
-                    }
-
-                    bound.ThrowIfCancellationRequested();
-                }
-            },
-            asked,
-            cancellationToken);
-    }
-
-    /// <summary>Writes what was decided. What is done already was done by an earlier try, and is acknowledged by a commit of its own.</summary>
-    /// <returns>False when the row has changed since it was read.</returns>
-    private Task<bool> ApplyAsync(
-        NpgsqlConnection connection, RecordWrite write, ClaimRequest claim, ReadOnlyMemory<byte>? answer, PostgresRow row, bool isDone, long asked)
-    {
-        if (write.Kind != RecordWriteKind.Nothing)
-        {
-            return PostgresRecords.WriteAsync(connection, write, claim, answer, row.Version, NotAfter(asked));
-        }
-
-        return isDone ? PostgresRecords.ConfirmAsync(connection, claim.Id, row.Version) : Task.FromResult(true);
-    }
-
-    private async Task<PostgresRow> FindAsync(NpgsqlConnection connection, RecordId id)
-    {
-        var row = await PostgresRecords.FindAsync(connection, id);
-        _clock.Set(row.Now);
-        return row;
-    }
-
-    /// <summary>The store time after which a call that began at <paramref name="asked"/> must not take effect: its caller has been told by then.</summary>
-    private long NotAfter(long asked) => _clock.Now + RecordRules.Milliseconds(_settings.Timeout - _time.GetElapsedTime(asked));
 }

@@ -27,7 +27,7 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly StoreSettings _settings;
     private readonly ILogger _logger;
     private readonly RedisConnection _connection;
-    private readonly RedisJournal _journal;
+    private readonly WriteJournal _journal;
     private readonly TimeProvider _time;
     private readonly RedisKeys _keys;
     private readonly RedisAnnouncements _changed;
@@ -41,7 +41,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _settings = settings;
         _time = time;
         _logger = logger;
-        _journal = new RedisJournal(time);
+        _journal = new WriteJournal(time);
         Description = new RedisOptions(settings).Description;
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
@@ -316,11 +316,22 @@ internal sealed class RedisStore : IIdempotencyStore
 
         return (count, failure);
 
-        async Task<WriteResult> TryPutBackAsync(RedisJournal.Entry entry)
+        // A claim that was released meanwhile is not put back, and is released again if it was on its way.
+        async Task<WriteResult> TryPutBackAsync(WriteJournal.Entry read)
         {
             try
             {
-                return entry.End is { } end ? await this.EndAsync(entry.Claim, end, entry.Answer) : await RenewAsync(entry.Claim, CancellationToken.None);
+                var entry = _journal.IsOutdated(read, out var last) ? last : read;
+                while (true)
+                {
+                    var result = entry.End is { } end ? await this.EndAsync(entry.Claim, end, entry.Answer) : await RenewAsync(entry.Claim, CancellationToken.None);
+                    if (!_journal.IsOutdated(entry, out last))
+                    {
+                        return result;
+                    }
+
+                    entry = last;
+                }
             }
             catch (StoreUnavailableException e)
             {
