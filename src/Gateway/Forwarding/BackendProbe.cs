@@ -48,6 +48,8 @@ internal sealed class BackendProbe(IProxyStateLookup proxy)
             request.Headers.TryAddWithoutValidation(name, value);
         }
 
+        // The request went to this virtual host, by this TLS name; another one knows nothing of it.
+        request.Headers.Host ??= destination.Model.Config.Host;
         try
         {
             using var response = await cluster.Model.HttpClient.SendAsync(request, deadline.Token);

@@ -51,6 +51,6 @@ internal static class GatewayConfig
             Version = route.HttpVersion,
             VersionPolicy = route.HttpVersion is null ? null : "RequestVersionExact",
         },
-        Destinations = new { one = new { Address = route.Backend } },
+        Destinations = new { one = new { Address = route.Backend, route.Host } },
     };
 }
