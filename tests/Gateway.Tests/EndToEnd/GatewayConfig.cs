@@ -40,6 +40,7 @@ internal static class GatewayConfig
         ClusterId = route.Path,
         route.AuthorizationPolicy,
         Match = new { route.Path },
+        route.Transforms,
         Metadata = route.Policy is null ? null : new { Idempotency = route.Policy },
     };
 

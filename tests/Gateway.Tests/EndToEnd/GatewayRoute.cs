@@ -9,4 +9,8 @@ namespace Gateway.Tests.EndToEnd;
 /// <param name="AuthorizationPolicy"><c>Default</c> asks for a valid token; null does not.</param>
 /// <param name="Host">The destination's virtual host; null for its address.</param>
 internal sealed record GatewayRoute(
-    string Path, string Backend, string? Policy = "default", TimeSpan? ActivityTimeout = null, string? HttpVersion = null, string? AuthorizationPolicy = null, string? Host = null);
+    string Path, string Backend, string? Policy = "default", TimeSpan? ActivityTimeout = null, string? HttpVersion = null, string? AuthorizationPolicy = null, string? Host = null)
+{
+    /// <summary>Of the route, as in <c>Transforms</c>; null for none.</summary>
+    public IReadOnlyList<Dictionary<string, string>>? Transforms { get; init; }
+}
