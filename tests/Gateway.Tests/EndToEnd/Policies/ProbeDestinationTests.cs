@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
-using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Gateway.Tests.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -16,6 +16,8 @@ namespace Gateway.Tests.EndToEnd.Policies;
 /// <summary>Whose word counts where a cluster has several destinations, and by which name a destination is known.</summary>
 public sealed class ProbeDestinationTests : IAsyncLifetime
 {
+    private static readonly JsonSerializerOptions Options = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
+
     private readonly HttpClient _client = KeyedRequests.NewClient();
     private readonly string _key = EmbeddedGateway.NewKey();
     private ScriptedBackend? _first;
@@ -158,7 +160,7 @@ public sealed class ProbeDestinationTests : IAsyncLifetime
                 Clusters = new { bank = cluster },
             },
         },
-        new JsonSerializerOptions { DefaultIgnoreCondition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingNull });
+        Options);
 
     private static IReadOnlyList<Arrival> PaymentsAt(ScriptedBackend backend) => [.. backend.Ledger.Where(arrival => arrival.Method == "POST")];
 
@@ -174,7 +176,7 @@ public sealed class ProbeDestinationTests : IAsyncLifetime
     }
 
     /// <summary>Pays, and loses the answer.</summary>
-    private async Task AnswerAsync(HttpContext context, Func<IReadOnlyList<Arrival>> payments)
+    private static async Task AnswerAsync(HttpContext context, Func<IReadOnlyList<Arrival>> payments)
     {
         if (HttpMethods.IsPost(context.Request.Method))
         {
