@@ -35,8 +35,15 @@ public sealed class ProbeDestinationTests : IAsyncLifetime
     [Fact]
     public async Task OneThatIsGone_DoesNotHideTheOther_WhichSharesItsData()
     {
-        _first!.Handler = _second!.Handler = context => AnswerAsync(context, () => [.. PaymentsAt(_first), .. PaymentsAt(_second)]);
-        await using var gateway = await GatewayProcess.StartAsync(Config(ClusterOf(affinity: false)));
+        _second!.Handler = context => AnswerAsync(context, () => PaymentsAt(_first!));
+        _first!.Handler = context => // so that the sweeper finds nothing out before it is gone
+        {
+            context.Abort();
+            return Task.CompletedTask;
+        };
+        // The order of destinations is by chance; among many that are gone, the one that lives is hardly the first.
+        var gone = Enumerable.Range(0, 8).ToDictionary(i => $"gone-{i}", _ => string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{LoopbackPorts.Reserve()}"));
+        await using var gateway = await GatewayProcess.StartAsync(Config(ClusterOf(affinity: false, gone)));
         Expect.Problem(502, "outcome-uncertain", await PayAsync(gateway));
         await _first.StopAsync();
 
@@ -133,11 +140,12 @@ public sealed class ProbeDestinationTests : IAsyncLifetime
     }
 
     /// <summary>The route forwards payments to the destination whose name comes first.</summary>
-    private object ClusterOf(bool affinity) => new
+    private object ClusterOf(bool affinity, IReadOnlyDictionary<string, string>? others = null) => new
     {
         LoadBalancingPolicy = "FirstAlphabetical",
         SessionAffinity = affinity ? new { Enabled = true, Policy = "HashCookie", AffinityKeyName = "site" } : null,
-        Destinations = new { a = new { Address = _first!.Url }, b = new { Address = _second!.Url } },
+        Destinations = new Dictionary<string, string>(others ?? new Dictionary<string, string>()) { ["a"] = _first!.Url, ["b"] = _second!.Url }
+            .ToDictionary(item => item.Key, item => new { Address = item.Value }),
     };
 
     private static string Config(object cluster, bool forwardsOriginalHost = false) => JsonSerializer.Serialize(
