@@ -59,9 +59,19 @@ internal static class PolicyChecks
             Error("Uncertain:Probe", null, "Uncertain:Retries to be Probe, or no Probe");
         }
 
-        if (policy.ForwardKey == ForwardKey.Strip && policy.Probe?.Path.NamesKey is true)
+        if (policy.ForwardKey == ForwardKey.Strip)
         {
-            Error("Uncertain:Probe:Path", policy.Probe.Path.Text, "no {key}, because ForwardKey is Strip and the backend does not know it");
+            // A field may hold a credential beside the key: it is not repeated.
+            foreach (var template in policy.Probe?.Templates.Where(template => template.NamesKey) ?? [])
+            {
+                var isPath = template == policy.Probe!.Path;
+                Error(isPath ? "Uncertain:Probe:Path" : "Uncertain:Probe", isPath ? template.Text : null, "no {key}, because ForwardKey is Strip and the backend does not know it");
+            }
+        }
+
+        if (policy.Probe?.Match is { MediaType: null, Json.Count: 0 })
+        {
+            Error("Uncertain:Probe:Match", null, "a MediaType or Json: what must an answer have to count as found?");
         }
 
         if (policy.ParsesBody && policy.MaxRequestBodyBytes > MaxParsedBodyBytes)
@@ -97,6 +107,11 @@ internal static class PolicyChecks
         if (policy.UncertainRetries == UncertainRetries.Retry)
         {
             Warn("Uncertain:Retries", "Retry: a request whose outcome is not known is forwarded again; right only for a backend that checks keys itself");
+        }
+
+        if (policy.Probe is { Match: null } probe)
+        {
+            Warn("Uncertain:Probe", $"without Match any answer with status {string.Join(" or ", probe.Found)} counts as found, a default page too; name what the answer must have");
         }
 
         if (policy is { ForwardKey: ForwardKey.AsIs, Scope.Count: > 0, Probe.Path: { NamesKey: true } path } && !policy.Scope.Any(path.Selectors.Contains))

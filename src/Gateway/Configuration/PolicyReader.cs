@@ -61,7 +61,9 @@ internal static class PolicyReader
         var isWritten = uncertain.IsWritten("Probe");
         var reader = uncertain.Section("Probe");
         var text = reader.OptionalText("Path");
-        var headers = reader.Section("Headers");
+        var pathTransforms = reader.Choice("PathTransforms", PathTransforms.Apply);
+        var headers = ProbeReader.ReadHeaders(reader.Section("Headers"));
+        var match = ProbeReader.ReadMatch(reader);
         var found = reader.List<int>("Found", [200], ParseStatus, StatusExpected);
         var absent = reader.List<int>("Absent", [404], ParseStatus, StatusExpected);
         reader.RejectUnknown();
@@ -77,18 +79,16 @@ internal static class PolicyReader
             reader.Errors.Add(reader.PathOf("Path"), text, expected);
         }
 
-        var sent = headers.Names().Select(name => KeyValuePair.Create(name, headers.OptionalText(name) ?? "")).ToList();
-        foreach (var (name, _) in sent.Where(header => !HttpToken.IsToken(header.Key)))
-        {
-            reader.Errors.Add(headers.PathOf(name), null, $"expected {HeaderExpected}");
-        }
-
         if (found.Intersect(absent).ToList() is { Count: > 0 } both)
         {
             reader.Errors.Add(reader.PathOf("Found"), string.Join(", ", both), "no status that Absent lists too");
         }
 
-        return new ProbePolicy(path ?? ProbeTemplate.Root, sent, found, absent);
+        return new ProbePolicy(path ?? ProbeTemplate.Root, headers, found, absent)
+        {
+            PathTransforms = reader.OptionalText("PathTransforms") is null ? null : pathTransforms,
+            Match = match,
+        };
     }
 
     private static LockPolicy? ReadLock(SettingsReader policy)

@@ -70,6 +70,7 @@ internal static class SettingsLoader
         var limits = ReadLimits(root.Section("Limits"), policies);
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
         ProxyReader.CheckPolicies(routes, policies, errors);
+        ProbeRouteChecks.Check(routes, policies, errors);
         ProxyReader.CheckAuthentication(routes, policies, jwt, errors);
         CheckLeases(policies, store, errors);
         CheckEndpoints(configuration.GetSection("Kestrel:Endpoints"), errors);

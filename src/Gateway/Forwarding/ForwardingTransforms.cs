@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http.Features;
+using Yarp.ReverseProxy.Configuration;
 using Yarp.ReverseProxy.Transforms;
 using Yarp.ReverseProxy.Transforms.Builder;
 
@@ -11,7 +12,7 @@ internal static class ForwardingTransforms
 
     public static void Add(TransformBuilderContext builder)
     {
-        if (!ChangesTarget(builder))
+        if (!Changes(builder.Route, "Path") && !ChangesQuery(builder.Route))
         {
             builder.AddRequestTransform(UseRawTarget);
         }
@@ -20,10 +21,12 @@ internal static class ForwardingTransforms
         builder.AddRequestTransform(AttachTrace);
     }
 
+    /// <summary>Whether queries go out other than they came in.</summary>
+    public static bool ChangesQuery(RouteConfig route) => Changes(route, "Query");
+
     /// <summary>A route that rewrites paths or queries keeps YARP's target, because its transforms work on the decoded path.</summary>
-    private static bool ChangesTarget(TransformBuilderContext builder) =>
-        builder.Route.Transforms?.Any(transform => transform.Keys.Any(key =>
-            key.StartsWith("Path", StringComparison.OrdinalIgnoreCase) || key.StartsWith("Query", StringComparison.OrdinalIgnoreCase))) is true;
+    private static bool Changes(RouteConfig route, string what) =>
+        route.Transforms?.Any(transform => transform.Keys.Any(key => key.StartsWith(what, StringComparison.OrdinalIgnoreCase))) is true;
 
     private static ValueTask UseRawTarget(RequestTransformContext transform)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Gateway.Forwarding;
 using Gateway.Policies;
 using Gateway.Storage;
 using Microsoft.AspNetCore.Http.Features;
@@ -102,7 +103,7 @@ internal sealed class IdempotencyMiddleware(
             return;
         }
 
-        var question = policy.Probe is null ? null : ProbeQuestion.TryCreate(policy, ClusterOf(context), id, key, values);
+        var question = policy.Probe is null ? null : ProbeQuestion.TryCreate(policy, ProbeOrigin.Of(context), id, key, values);
         var fingerprint = await RequestFingerprint.ComputeAsync(context, policy, body, values.Content, question);
         var request = new ClaimRequest(id, ClaimToken.Create(), fingerprint, policy.Lease, policy.Retention)
         {
@@ -261,8 +262,6 @@ internal sealed class IdempotencyMiddleware(
     private Task RefuseAsync(
         HttpContext context, IdempotencyPolicy policy, Problem problem, string? detail = null, TimeSpan? retryAfter = null, RecordId? record = null) =>
         refusals.RefuseAsync(context, policy, problem, next, detail, retryAfter, record);
-
-    private static string ClusterOf(HttpContext context) => context.GetReverseProxyFeature().Route.Config.ClusterId ?? "";
 
     private static void RemoveForgedFields(IHeaderDictionary headers)
     {

@@ -1,3 +1,5 @@
+using Gateway.Forwarding;
+
 namespace Gateway.Idempotency;
 
 /// <summary>Log events of a keyed request: ids 1000 to 1099. Records are named by eight digits of their id, keys never.</summary>
@@ -30,8 +32,8 @@ internal static partial class Log
     [LoggerMessage(1008, LogLevel.Debug, "{Policy}: observed; would be {Would}.")]
     public static partial void Observed(ILogger logger, string policy, string would);
 
-    [LoggerMessage(1009, LogLevel.Information, "{Record} {Policy}: asked the backend what became of the first request; it answered {Status}.")]
-    public static partial void Probed(ILogger logger, string record, string policy, string status);
+    [LoggerMessage(1009, LogLevel.Information, "{Record} {Policy}: asked the backend what became of the first request; it answered {Status}: {Verdict}.")]
+    public static partial void Probed(ILogger logger, string record, string policy, string status, ProbeVerdict verdict);
 
     [LoggerMessage(1010, LogLevel.Error, "Looking for uncertain keys failed; it is tried again.")]
     public static partial void SweepFailed(ILogger logger, Exception exception);

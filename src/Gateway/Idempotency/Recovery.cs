@@ -24,11 +24,13 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
             case UncertainRetries.Retry:
                 return await store.ClaimAsync(takeOver, CancellationToken.None);
             case UncertainRetries.Probe when question is not null:
-                var answer = await AskAsync(policy, claim.Id, question, cancellationToken);
-                return answer is null ? found
-                    : policy.Probe!.Absent.Contains(answer.Status) ? await store.ClaimAsync(takeOver, CancellationToken.None)
-                    : policy.Probe.Found.Contains(answer.Status) ? await SettleAsync(policy, takeOver, answer)
-                    : found;
+                var (verdict, answer) = await AskAsync(policy, claim.Id, question, cancellationToken);
+                return verdict switch
+                {
+                    ProbeVerdict.Absent => await store.ClaimAsync(takeOver, CancellationToken.None),
+                    ProbeVerdict.Found => await SettleAsync(policy, takeOver, answer!),
+                    _ => found,
+                };
             default:
                 return found;
         }
@@ -39,7 +41,8 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
     /// <exception cref="StoreUnavailableException">No answer in time.</exception>
     public async Task<bool> SweepAsync(IdempotencyPolicy policy, UncertainRecord record, ProbeQuestion question, CancellationToken cancellationToken)
     {
-        if (await AskAsync(policy, record.Id, question, cancellationToken) is not { } answer || !policy.Probe!.Found.Contains(answer.Status))
+        // What the policy expects by now, and the request's question does not know, is for the retry to ask.
+        if (!question.Fits(policy.Probe!) || await AskAsync(policy, record.Id, question, cancellationToken) is not (ProbeVerdict.Found, { } answer))
         {
             return false;
         }
@@ -48,11 +51,11 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
         return (await SettleAsync(policy, takeOver, answer)).State == ClaimState.Settled;
     }
 
-    private async Task<ProbeAnswer?> AskAsync(IdempotencyPolicy policy, RecordId id, ProbeQuestion question, CancellationToken cancellationToken)
+    private async Task<(ProbeVerdict Verdict, ProbeAnswer? Answer)> AskAsync(IdempotencyPolicy policy, RecordId id, ProbeQuestion question, CancellationToken cancellationToken)
     {
-        var answer = await probe.GetAsync(question.Cluster, question.Target, policy.Probe!.Headers, policy.MaxAnswerBytes, cancellationToken);
-        journal.Probed(policy, id, answer?.Status);
-        return answer;
+        var word = await probe.AskAsync(question.Request, AnswerMatch.MaxBytes(policy), answer => AnswerMatch.Judge(policy.Probe!, question, answer), cancellationToken);
+        journal.Probed(policy, id, word.Answer?.Status, word.Verdict);
+        return word;
     }
 
     /// <summary>Settles the key with what the probe found, as if it were the first request's answer.</summary>
@@ -65,16 +68,11 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
             return claimed; // somebody else was faster
         }
 
-        var headers = new HeaderDictionary();
-        foreach (var (name, value) in answer.Headers)
-        {
-            headers.Append(name, value);
-        }
-
-        var noStore = policy.NoStore == NoStoreAnswers.Tombstone && RecordedHeaders.HasNoStore(headers);
-        var reason = answer.Body is null ? TombstoneReason.TooLarge : ForwardOutcome.ReasonNotToKeep(answer.Trace, noStore);
+        var noStore = policy.NoStore == NoStoreAnswers.Tombstone && RecordedHeaders.HasNoStore(answer.Headers);
+        var isTooLarge = answer.Body is null || answer.Body.Length > policy.MaxAnswerBytes;
+        var reason = isTooLarge ? TombstoneReason.TooLarge : ForwardOutcome.ReasonNotToKeep(answer.Trace, noStore);
         var body = reason == TombstoneReason.None ? answer.Body : null;
-        var record = seal.Write(takeOver.Id, new StoredResponse(answer.Status, RecordedHeaders.Of(headers, policy), body, reason));
+        var record = seal.Write(takeOver.Id, new StoredResponse(answer.Status, RecordedHeaders.Of(answer.Headers, policy), body, reason));
         var mine = takeOver with { Attempt = claimed.Attempt };
         var held = leases.Hold(mine, askedAt);
         return await leases.EndAsync(held, ClaimEnd.Settle, record)

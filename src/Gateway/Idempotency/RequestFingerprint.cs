@@ -86,7 +86,14 @@ internal static class RequestFingerprint
         if (question is not null)
         {
             // A retry that would ask about something else is another request.
-            hash.Add(question.Target);
+            hash.Add(question.Request.Target);
+            foreach (var (field, (name, value)) in policy.Probe!.Headers.Zip(question.Request.Headers))
+            {
+                if (field.Value.Parts.Any(part => part.Literal is null))
+                {
+                    Add(ref hash, name, value);
+                }
+            }
         }
 
         return hash.Sha256();

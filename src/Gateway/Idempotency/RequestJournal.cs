@@ -1,4 +1,5 @@
 using System.Globalization;
+using Gateway.Forwarding;
 using Gateway.Policies;
 using Gateway.Storage;
 using Gateway.Telemetry;
@@ -54,8 +55,8 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
         Log.Observed(logger, policy.Name, would);
     }
 
-    public void Probed(IdempotencyPolicy policy, RecordId record, int? status) =>
-        Log.Probed(logger, record.Short, policy.Name, status?.ToString(CultureInfo.InvariantCulture) ?? "nothing");
+    public void Probed(IdempotencyPolicy policy, RecordId record, int? status, ProbeVerdict verdict) =>
+        Log.Probed(logger, record.Short, policy.Name, status?.ToString(CultureInfo.InvariantCulture) ?? "nothing", verdict);
 
     public void Uncertain(IdempotencyPolicy policy, RecordId record, string why, Exception? exception) =>
         Log.Uncertain(logger, record.Short, policy.Name, why, exception);

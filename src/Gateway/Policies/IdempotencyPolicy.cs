@@ -90,7 +90,7 @@ internal sealed record IdempotencyPolicy
     public LockPolicy? Lock { get; init; }
 
     /// <summary>The body is parsed, and therefore held in memory as a whole.</summary>
-    public bool ParsesBody => FingerprintBody == FingerprintBody.Json || KeyIsInBody || ReadsBody(Scope) || (Lock is not null && ReadsBody(Lock.On)) || Probe?.Path.ReadsBody is true;
+    public bool ParsesBody => FingerprintBody == FingerprintBody.Json || KeyIsInBody || ReadsBody(Scope) || (Lock is not null && ReadsBody(Lock.On)) || Probe?.ReadsBody is true;
 
     /// <summary>The key can only be read after the body.</summary>
     public bool KeyIsInBody => ReadsBody(Key);
@@ -102,7 +102,7 @@ internal sealed record IdempotencyPolicy
     public bool NeedsAuthentication => AllSelectors.Any(selector => selector.Kind == SelectorKind.Claim);
 
     /// <summary>Every selector, wherever it stands.</summary>
-    public IEnumerable<Selector> AllSelectors => Key.Concat(Scope).Concat(Lock?.On ?? []).Concat(Probe?.Path.Selectors ?? []);
+    public IEnumerable<Selector> AllSelectors => Key.Concat(Scope).Concat(Lock?.On ?? []).Concat(Probe?.Templates.SelectMany(template => template.Selectors) ?? []);
 
     /// <summary>Whether requests of this method are claimed. Clients may write methods in lower case, which are forwarded in upper case.</summary>
     public bool Covers(string method)
@@ -139,7 +139,25 @@ internal sealed record IdempotencyPolicy
 /// <param name="Found">Statuses that say that the request was executed; the key is settled with this answer.</param>
 /// <param name="Absent">Statuses that say that it was not; it is forwarded again.</param>
 internal sealed record ProbePolicy(
-    ProbeTemplate Path, IReadOnlyList<KeyValuePair<string, string>> Headers, IReadOnlyList<int> Found, IReadOnlyList<int> Absent);
+    ProbeTemplate Path, IReadOnlyList<KeyValuePair<string, ProbeTemplate>> Headers, IReadOnlyList<int> Found, IReadOnlyList<int> Absent)
+{
+    /// <summary>Whose path <see cref="Path"/> is; null when nothing is written, which is <see cref="Policies.PathTransforms.Apply"/>.</summary>
+    public PathTransforms? PathTransforms { get; init; }
+
+    /// <summary>What an answer must have to count as found; null for its status alone.</summary>
+    public ProbeMatch? Match { get; init; }
+
+    /// <summary>Everything in which values of the request may stand.</summary>
+    internal IEnumerable<ProbeTemplate> Templates => [Path, .. Headers.Select(header => header.Value), .. Match?.Json.Select(item => item.Value) ?? []];
+
+    /// <summary>A value stands in the body.</summary>
+    internal bool ReadsBody => Templates.Any(template => template.ReadsBody);
+}
+
+/// <summary>How an answer to a probe is told from a default page.</summary>
+/// <param name="MediaType">Of its body, without parameters; null for any.</param>
+/// <param name="Json">JSON pointers, and what text stands there.</param>
+internal sealed record ProbeMatch(string? MediaType, IReadOnlyList<KeyValuePair<string, ProbeTemplate>> Json);
 
 /// <summary>While a request is forwarded, no other one with the same values is, at any instance.</summary>
 /// <param name="On">The values, all of them together.</param>

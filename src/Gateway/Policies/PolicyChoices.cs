@@ -75,6 +75,16 @@ internal enum UncertainRetries
     Probe,
 }
 
+/// <summary>Whose path a probe's path is, on a route that transforms paths.</summary>
+internal enum PathTransforms
+{
+    /// <summary>As clients of the route write it: the route's transforms of paths apply to it.</summary>
+    Apply,
+
+    /// <summary>As the backend knows it: they do not.</summary>
+    Skip,
+}
+
 /// <summary>What a request does when the store gives no answer.</summary>
 internal enum StoreDown
 {

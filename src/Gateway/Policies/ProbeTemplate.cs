@@ -1,8 +1,8 @@
 namespace Gateway.Policies;
 
 /// <summary>
-/// The request target of a probe, with values of the original request in braces: <c>/payments?ref={key}</c>,
-/// <c>/orders/{route:id}</c>, <c>/links?url={body:/url}</c>.
+/// Text of a probe with values of the original request in braces: its request target, such as <c>/payments?ref={key}</c>,
+/// <c>/orders/{route:id}</c>, <c>/links?url={body:/url}</c>, a header field, or what its answer must say.
 /// </summary>
 internal sealed class ProbeTemplate
 {
@@ -25,15 +25,21 @@ internal sealed class ProbeTemplate
 
     public IReadOnlyList<Part> Parts { get; }
 
-    /// <summary>Parses a template; on failure <paramref name="expected"/> says what was expected instead.</summary>
+    /// <summary>Parses a request target; on failure <paramref name="expected"/> says what was expected instead.</summary>
     public static ProbeTemplate? Parse(string text, out string expected)
     {
-        expected = "a path that begins with /, with {key}, {body:/POINTER}, {route:NAME} or another selector in braces, such as /payments?ref={key}";
-        if (!text.StartsWith('/') || text.Any(c => c <= ' ' || c > '~'))
-        {
-            return null;
-        }
+        const string PathExpected = "a path that begins with /, with {key}, {body:/POINTER}, {route:NAME} or another selector in braces, such as /payments?ref={key}";
+        expected = PathExpected;
+        return text.StartsWith('/') && !text.Any(c => c <= ' ' || c > '~') ? Parse(text, PathExpected, out expected) : null;
+    }
 
+    /// <summary>Parses any text; on failure <paramref name="expected"/> says what was expected instead.</summary>
+    public static ProbeTemplate? ParseText(string text, out string expected) =>
+        Parse(text, "text, with {key}, {body:/POINTER}, {route:NAME} or another selector in braces", out expected);
+
+    private static ProbeTemplate? Parse(string text, string otherwise, out string expected)
+    {
+        expected = otherwise;
         var parts = new List<Part>();
         var rest = text;
         while (rest.Length > 0)

@@ -89,7 +89,7 @@ internal static class SettingsText
         null => "none",
         string text => text,
         IEnumerable list => $"[{string.Join(", ", list.Cast<object>())}]",
-        ProbePolicy or LockPolicy => string.Join(", ", Properties(value).Select(property => $"{property.Name} {ValueText(property.GetValue(value))}")),
+        ProbePolicy or ProbeMatch or LockPolicy => string.Join(", ", Properties(value).Select(property => $"{property.Name} {ValueText(property.GetValue(value))}")),
         _ => string.Create(CultureInfo.InvariantCulture, $"{value}"),
     };
 }

@@ -42,7 +42,7 @@ public sealed class ExampleTests : IAsyncLifetime
     public async Task Payments_AnUncertainOne_IsFoundOutByAsking()
     {
         await StartAsync("payments", "bank");
-        Backend.Handler = context => context.Request.Method == "GET" ? AnswerAsync(context, 200, """{"state":"booked"}""") : CutAsync(context);
+        Backend.Handler = context => context.Request.Method == "GET" ? AnswerAsync(context, 200, Booked(context.Request.Query["ref"]!)) : CutAsync(context);
 
         var first = await PostAsync("/payments", """{"amount":10,"sentAt":"09:00"}""");
         var retry = await PostAsync("/payments", """{"sentAt":"09:01","amount":10.0}""");
@@ -52,7 +52,7 @@ public sealed class ExampleTests : IAsyncLifetime
         Assert.NotEqual(_key, booked.Key); // one that no two callers share
         Assert.Contains(Backend.Ledger, arrival => arrival.Method == "GET" && arrival.Target == $"/payments?ref={booked.Key}");
         Expect.Problem(502, "outcome-uncertain", first);
-        Assert.Equal((200, true, """{"state":"booked"}"""), (retry.Status, retry.IsReplay, retry.Text));
+        Assert.Equal((200, true, Booked(booked.Key!)), (retry.Status, retry.IsReplay, retry.Text));
         Expect.Problem(422, "key-reused", other);
     }
 
@@ -210,6 +210,8 @@ public sealed class ExampleTests : IAsyncLifetime
             ["forwarded", "replayed", "key-reused", "key-missing"],
             answers.Select(answer => answer.Header("Idempotency-Status")!.Replace("bypassed; would=", "", StringComparison.Ordinal)));
     }
+
+    private static string Booked(string reference) => $$"""{"ref":"{{reference}}","state":"booked"}""";
 
     private IReadOnlyList<Arrival> Posts => [.. Backend.Ledger.Where(arrival => arrival.Method == "POST")];
 

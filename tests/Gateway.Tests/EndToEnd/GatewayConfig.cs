@@ -40,6 +40,7 @@ internal static class GatewayConfig
         ClusterId = route.Path,
         route.AuthorizationPolicy,
         Match = new { route.Path },
+        route.Transforms,
         Metadata = route.Policy is null ? null : new { Idempotency = route.Policy },
     };
 
@@ -51,6 +52,6 @@ internal static class GatewayConfig
             Version = route.HttpVersion,
             VersionPolicy = route.HttpVersion is null ? null : "RequestVersionExact",
         },
-        Destinations = new { one = new { Address = route.Backend } },
+        Destinations = new { one = new { Address = route.Backend, route.Host } },
     };
 }

@@ -1,4 +1,7 @@
 using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Gateway.Forwarding;
 using Gateway.Idempotency;
 using Gateway.Policies;
 using Gateway.Storage;
@@ -17,7 +20,7 @@ public sealed class ProbeQuestionTests
     [InlineData("/payments?ref={key}", "order 1/2", "/payments?ref=order%201%2F2")]
     [InlineData("/payments/{key}", "..a", "/payments/..a")]
     [InlineData("/payments/{query:id}?ref={key}", "k", "/payments/7?ref=k")]
-    public void Values_AreEncoded(string template, string key, string target) => Assert.Equal(target, QuestionOf(template, key)?.Target);
+    public void Values_AreEncoded(string template, string key, string target) => Assert.Equal(target, QuestionOf(template, key)?.Request.Target);
 
     [Theory]
     [InlineData("/payments/{key}", "..")]
@@ -29,7 +32,33 @@ public sealed class ProbeQuestionTests
 
     [Fact]
     public void TheKey_IsTheOneThatTheBackendKnows() =>
-        Assert.Equal($"/payments?ref={RecordIds.DeriveKey(Id)}", QuestionOf("/payments?ref={key}", "k", ForwardKey.Derived)?.Target);
+        Assert.Equal($"/payments?ref={RecordIds.DeriveKey(Id)}", QuestionOf("/payments?ref={key}", "k", ForwardKey.Derived)?.Request.Target);
+
+    [Theory]
+    [InlineData("of {query:id}", "of 7")]
+    [InlineData("as written: é", "as written: é")]
+    [InlineData("{query:letter}", null)] // which bytes the backend would read it by is not known
+    [InlineData("{query:line}", null)]
+    [InlineData("{query:missing}", null)]
+    public void AField_SaysTheValue_OrNothingIsAsked(string template, string? value) =>
+        Assert.Equal(value, QuestionOf("/a", "k", headers: [new("X-Of", ProbeTemplate.ParseText(template, out _)!)])?.Request.Headers.Single().Value);
+
+    [Theory]
+    [InlineData("{key} of {query:id}", "a b/ü of 7")]
+    [InlineData("{query:missing}", null)]
+    public void WhatAnAnswerMustSay_IsNotEncoded(string template, string? text) =>
+        Assert.Equal(text, QuestionOf("/a", "a b/ü", json: [new("/of", ProbeTemplate.ParseText(template, out _)!)])?.Expected.Single().Value);
+
+    [Fact]
+    public void AQuestionForAPolicyThatExpectsSomethingElseByNow_DoesNotFit()
+    {
+        KeyValuePair<string, ProbeTemplate> reference = new("/ref", ProbeTemplate.ParseText("{key}", out _)!);
+        var question = QuestionOf("/a", "k", json: [reference])!;
+
+        Assert.True(question.Fits(PolicyOf("/a", json: [reference])));
+        Assert.False(question.Fits(PolicyOf("/a", json: [reference, new("/state", reference.Value)])));
+        Assert.False(question.Fits(PolicyOf("/a")));
+    }
 
     [Fact]
     public void ASealedQuestion_IsOpenedForItsRecordOnly_AndDoesNotShowTheKey()
@@ -37,25 +66,62 @@ public sealed class ProbeQuestionTests
         var question = QuestionOf("/payments?ref={key}", "a-rather-long-key")!;
         var bytes = question.Seal(Secret, Id);
 
-        Assert.Equal(question, ProbeQuestion.TryOpen(Secret, Id, bytes));
+        Assert.Equivalent(question, ProbeQuestion.TryOpen(Secret, Id, bytes), strict: true);
         Assert.Null(ProbeQuestion.TryOpen(Secret, NewId(), bytes));
         Assert.Null(ProbeQuestion.TryOpen(RandomNumberGenerator.GetBytes(32), Id, bytes));
-        Assert.DoesNotContain("long-key", System.Text.Encoding.Latin1.GetString(bytes), StringComparison.Ordinal);
+        Assert.DoesNotContain("long-key", Encoding.Latin1.GetString(bytes), StringComparison.Ordinal);
         Assert.All(Enumerable.Range(0, bytes.Length), i => Assert.Null(ProbeQuestion.TryOpen(Secret, Id, Flipped(bytes, i))));
     }
 
-    private static ProbeQuestion? QuestionOf(string template, string key, ForwardKey forwardKey = ForwardKey.AsIs)
+    /// <summary>It does not say which way its request went, so that nothing must be concluded from an answer to it.</summary>
+    [Fact]
+    public void AQuestionThatRelease010Sealed_IsLeftToTheRetry()
+    {
+        Assert.Null(ProbeQuestion.TryOpen(Secret, Id, SealedAs("""["p","bank","/payments?ref=k"]""")));
+        Assert.NotNull(ProbeQuestion.TryOpen(Secret, Id, QuestionOf("/payments?ref={key}", "k")!.Seal(Secret, Id))); // so the key is right
+        Assert.Null(ProbeQuestion.TryOpen(Secret, Id, SealedAs("""["3","{}"]""")));
+    }
+
+    /// <summary>0.1.0, beside this release in a rolling update, takes a list of any other length for nothing that it knows.</summary>
+    [Fact]
+    public void ASealedQuestion_IsNoneForRelease010()
+    {
+        var bytes = QuestionOf("/payments?ref={key}", "k")!.Seal(Secret, Id);
+        var plain = SealedBox.TryOpen(SealKey, bytes, Id.Digest.ToArray())!;
+
+        Assert.Equal(2, JsonSerializer.Deserialize<string[]>(plain)!.Length);
+    }
+
+    private static byte[] SealKey => HKDF.DeriveKey(HashAlgorithmName.SHA256, Secret, Digest.Size, info: "probe"u8.ToArray());
+
+    private static byte[] SealedAs(string plain)
+    {
+        var bytes = new byte[Encoding.UTF8.GetByteCount(plain) + SealedBox.Overhead];
+        SealedBox.Seal(SealKey, Encoding.UTF8.GetBytes(plain), Id.Digest.ToArray(), bytes);
+        return bytes;
+    }
+
+    private static ProbePolicy PolicyOf(string template, IReadOnlyList<KeyValuePair<string, ProbeTemplate>>? headers = null, IReadOnlyList<KeyValuePair<string, ProbeTemplate>>? json = null) =>
+        new(ProbeTemplate.Parse(template, out _)!, headers ?? [], [200], [404]) { Match = json is null ? null : new ProbeMatch(null, json) };
+
+    private static ProbeQuestion? QuestionOf(
+        string template,
+        string key,
+        ForwardKey forwardKey = ForwardKey.AsIs,
+        IReadOnlyList<KeyValuePair<string, ProbeTemplate>>? headers = null,
+        IReadOnlyList<KeyValuePair<string, ProbeTemplate>>? json = null)
     {
         var context = new DefaultHttpContext();
-        context.Request.QueryString = new QueryString("?id=7&empty=&twice=1&twice=2");
+        context.Request.QueryString = new QueryString("?id=7&empty=&twice=1&twice=2&letter=%C3%A9&line=a%0Ab");
         var policy = new IdempotencyPolicy
         {
             Name = "p",
             ForwardKey = forwardKey,
             UncertainRetries = UncertainRetries.Probe,
-            Probe = new ProbePolicy(ProbeTemplate.Parse(template, out _)!, [], [200], [404]),
+            Probe = PolicyOf(template, headers, json),
         };
-        return ProbeQuestion.TryCreate(policy, "bank", Id, key, new RequestValues(context));
+        var origin = new ProbeOrigin("pay", "bank", "https", "shop.example", "127.0.0.1", [new("X-Forwarded-Host", "a")], [new("id", "1")]);
+        return ProbeQuestion.TryCreate(policy, origin, Id, key, new RequestValues(context));
     }
 
     private static byte[] Flipped(byte[] bytes, int at)

@@ -32,8 +32,8 @@ internal sealed class ReplyProxy : IAsyncDisposable
     public static ReplyProxy Start(string target) => new(target);
 
     /// <summary>
-    /// The same connections lead to another server from now on, and their client sees nothing of it. To be called between replies; the client
-    /// must speak RESP2 (<c>protocol=resp2</c>), of which a server needs no word beforehand.
+    /// The same connections lead to another server from now on, and their client sees nothing of it. To be called between
+    /// replies. The gateway speaks RESP2, of which a server needs no word beforehand.
     /// </summary>
     /// <param name="target"><c>host:port</c>.</param>
     public void SwitchTo(string target)
