@@ -130,6 +130,7 @@ internal static class SettingsLoader
             {
                 Configuration = redis.Text("Configuration", defaults.Redis.Configuration),
                 KeyPrefix = redis.Text("KeyPrefix", defaults.Redis.KeyPrefix),
+                Acknowledge = redis.Choice("Acknowledge", defaults.Redis.Acknowledge),
                 Login = SecurityReader.ReadLogin(redis),
                 Tls = SecurityReader.ReadTls(redis.Section("Tls")),
                 Sentinel = SecurityReader.ReadSentinel(redis.Section("Sentinel")),

@@ -9,7 +9,7 @@ internal static partial class StoreLog
     [LoggerMessage(2001, LogLevel.Information, "The store {Store} works again.")]
     public static partial void Recovered(ILogger logger, string store);
 
-    [LoggerMessage(2002, LogLevel.Warning, "The link to {Store} gave no sign of life; it is replaced.")]
+    [LoggerMessage(2002, LogLevel.Warning, "The connection to {Store} cannot be trusted; it is replaced.")]
     public static partial void LinkReplaced(ILogger logger, string store);
 
     [LoggerMessage(2003, LogLevel.Error, "{Store} was emptied, or was restarted or replaced without its last writes: acknowledged writes are lost. Own writes of the last minute are put back before new claims are taken.")]

@@ -9,7 +9,7 @@ public sealed class SafeTextTests
     [Theory]
     [InlineData("http://10.0.0.1:8080/orders", "http://10.0.0.1:8080/orders")]
     [InlineData("http://me:secret@10.0.0.1:8080/orders", "http://10.0.0.1:8080")]
-    [InlineData("http://me:a@b@10.0.0.1/", "http://10.0.0.1")]
+    [InlineData("http://me:a@b@10.0.0.1/", "***")]
     [InlineData("https://[::1]:8443/?key=secret", "https://[::1]:8443")]
     [InlineData("me:secret@host", "***")]
     [InlineData("host:80;password=secret", "***")]

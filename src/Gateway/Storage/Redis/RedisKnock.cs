@@ -17,12 +17,15 @@ internal sealed class RedisKnock : IDisposable
     private const int MaxReplyBytes = 1024 * 1024;
 
     private readonly Socket _socket;
-    private readonly BufferedStream _stream;
+    private readonly Stream _stream;
+    private readonly byte[] _buffer = new byte[4096];
+    private int _read;
+    private int _filled;
 
     private RedisKnock(Socket socket, Stream stream)
     {
         _socket = socket;
-        _stream = new BufferedStream(stream);
+        _stream = stream;
     }
 
     /// <summary>Connects, and encrypts the connection where TLS is given.</summary>
@@ -69,7 +72,7 @@ internal sealed class RedisKnock : IDisposable
 
     public void Dispose()
     {
-        // The socket first: closing a TLS stream would send a last word to a server that may hang.
+        // The socket first: nothing is sent any more to a server that may hang.
         _socket.Dispose();
         _stream.Dispose();
     }
@@ -94,7 +97,11 @@ internal sealed class RedisKnock : IDisposable
                 }
 
                 var bytes = new byte[length + 2];
-                await _stream.ReadExactlyAsync(bytes, cancellationToken);
+                for (var i = 0; i < bytes.Length; i++)
+                {
+                    bytes[i] = await ReadByteAsync(cancellationToken);
+                }
+
                 return Encoding.UTF8.GetString(bytes.AsSpan(0, length));
             case '*':
                 var items = new object?[Math.Max(0, LengthOf(line))];
@@ -117,22 +124,36 @@ internal sealed class RedisKnock : IDisposable
     private async Task<byte[]> ReadLineAsync(CancellationToken cancellationToken)
     {
         var line = new List<byte>();
-        var one = new byte[1];
         while (line.Count < MaxReplyBytes)
         {
-            await _stream.ReadExactlyAsync(one, cancellationToken);
-            if (one[0] == '\n' && line is [_, .., (byte)'\r'])
+            var one = await ReadByteAsync(cancellationToken);
+            if (one == '\n' && line is [_, .., (byte)'\r'])
             {
                 return [.. line[..^1]];
             }
 
-            line.Add(one[0]);
-            if (line.Count == 1 && one[0] is not ((byte)'+' or (byte)'-' or (byte)':' or (byte)'$' or (byte)'*'))
+            line.Add(one);
+            if (line.Count == 1 && one is not ((byte)'+' or (byte)'-' or (byte)':' or (byte)'$' or (byte)'*'))
             {
                 throw new InvalidDataException("not a Redis server"); // the alert of a TLS port, for instance
             }
         }
 
         throw new InvalidDataException("not a Redis server");
+    }
+
+    private async ValueTask<byte> ReadByteAsync(CancellationToken cancellationToken)
+    {
+        if (_read == _filled)
+        {
+            _filled = await _stream.ReadAsync(_buffer, cancellationToken);
+            _read = 0;
+            if (_filled == 0)
+            {
+                throw new EndOfStreamException();
+            }
+        }
+
+        return _buffer[_read++];
     }
 }

@@ -104,11 +104,11 @@ internal sealed class RedisLinks
     /// <summary>Why a server is of no use; null when it lets the gateway in, and lets it do what it must.</summary>
     private async Task<string?> LookAsync(EndPoint server, CancellationToken cancellationToken)
     {
-        using var deadline = new CancellationTokenSource(Patience, _time);
-        using var bound = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
         try
         {
             using var knock = await _refusals.OpenAsync(server, cancellationToken);
+            using var deadline = new CancellationTokenSource(Patience, _time);
+            using var bound = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
             if (await RedisRights.FindMissingAsync(knock, _keyPrefix, bound.Token) is { Count: > 0 } missing)
             {
                 return $"NOPERM, the user may not run or use: {string.Join(", ", missing)}";

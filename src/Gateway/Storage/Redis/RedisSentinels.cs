@@ -25,11 +25,11 @@ internal sealed class RedisSentinels(RedisOptions options, TimeProvider time)
 
     private async Task<(EndPoint Sentinel, EndPoint? Master, string? Refusal)> AskAsync(EndPoint sentinel, CancellationToken cancellationToken)
     {
-        using var deadline = new CancellationTokenSource(Patience, time);
-        using var bound = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
         try
         {
             using var knock = await _refusals.OpenAsync(sentinel, cancellationToken);
+            using var deadline = new CancellationTokenSource(Patience, time);
+            using var bound = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
             return await knock.AskAsync(bound.Token, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", options.ServiceName!) switch
             {
                 object?[] and [string host, string port] when int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out var number) =>

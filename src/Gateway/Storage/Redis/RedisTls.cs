@@ -100,7 +100,8 @@ internal sealed class RedisTls(RedisTlsSettings settings, bool checksRevocation)
         }
 
         var status = (chain?.ChainStatus ?? []).Aggregate(X509ChainStatusFlags.NoError, (all, one) => all | one.Status);
-        return (status & (X509ChainStatusFlags.UntrustedRoot | X509ChainStatusFlags.PartialChain)) != 0 ? "the certificate is not of an authority that is trusted here (Store:Redis:Tls:CaFile)"
+        // A signature that does not fit: another authority of the same name.
+        return (status & (X509ChainStatusFlags.UntrustedRoot | X509ChainStatusFlags.PartialChain | X509ChainStatusFlags.NotSignatureValid)) != 0 ? "the certificate is not of an authority that is trusted here (Store:Redis:Tls:CaFile)"
             : status.HasFlag(X509ChainStatusFlags.NotTimeValid) ? "the certificate has expired, or is not valid yet"
             : status.HasFlag(X509ChainStatusFlags.Revoked) ? "the certificate was revoked"
             : errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch) ? $"the certificate is not for the name {SafeText.OfHost(target)} (Store:Redis:Tls:ServerName)"
