@@ -139,7 +139,14 @@ internal sealed record IdempotencyPolicy
 /// <param name="Found">Statuses that say that the request was executed; the key is settled with this answer.</param>
 /// <param name="Absent">Statuses that say that it was not; it is forwarded again.</param>
 internal sealed record ProbePolicy(
-    ProbeTemplate Path, IReadOnlyList<KeyValuePair<string, string>> Headers, IReadOnlyList<int> Found, IReadOnlyList<int> Absent);
+    ProbeTemplate Path, IReadOnlyList<KeyValuePair<string, string>> Headers, IReadOnlyList<int> Found, IReadOnlyList<int> Absent)
+{
+    /// <summary>
+    /// How long an attempt must have sent nothing before "absent" counts. The lease, unless written: a slow backend may still be at it, and
+    /// what a gateway sent before it died may still wait in the backend's queue.
+    /// </summary>
+    public required TimeSpan AbsentAfter { get; init; }
+}
 
 /// <summary>While a request is forwarded, no other one with the same values is, at any instance.</summary>
 /// <param name="On">The values, all of them together.</param>

@@ -40,7 +40,7 @@ internal sealed class PausedGateways : IAsyncDisposable
     /// <param name="store">The section <c>Store</c> of a gateway that reaches the server there.</param>
     /// <param name="absentAfter">The policy's <c>AbsentAfter</c>; null for its default.</param>
     /// <param name="defects">Of the test build; null for the product.</param>
-    public static async Task<PausedGateways> StartAsync(string? endpoint, Func<string?, object> store, string? absentAfter = null, string? defects = null)
+    public static async Task<PausedGateways> StartAsync(string? endpoint, Func<string?, object> store, string? absentAfter = "00:00:00", string? defects = null)
     {
         var backend = await HonestBackend.StartAsync();
         var gateways = new PausedGateways(backend, TcpProxy.Start(backend.TlsEndpoint), endpoint is null ? null : TcpProxy.Start(endpoint));

@@ -53,7 +53,7 @@ public sealed class ProbeQuestionTests
             Name = "p",
             ForwardKey = forwardKey,
             UncertainRetries = UncertainRetries.Probe,
-            Probe = new ProbePolicy(ProbeTemplate.Parse(template, out _)!, [], [200], [404]),
+            Probe = new ProbePolicy(ProbeTemplate.Parse(template, out _)!, [], [200], [404]) { AbsentAfter = default },
         };
         return ProbeQuestion.TryCreate(policy, "bank", Id, key, new RequestValues(context));
     }

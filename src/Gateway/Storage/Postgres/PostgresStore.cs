@@ -108,7 +108,7 @@ internal sealed class PostgresStore : IIdempotencyStore
             await PostgresRecords.AwaitWritersAsync(connection, claim);
             return false;
         },
-        row => RecordRules.Release(row.Record, claim),
+        row => RecordRules.Release(row.Record, claim, row.Now),
         cancellationToken);
 
     public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)

@@ -2,7 +2,7 @@
 --
 -- KEYS     the record, the open ones (see record.lua)
 -- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms), attempt to take over (or 0), probe (or empty)
--- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease (settled: of the retention) in ms, answer}; see RedisReply.ToClaimResult
+-- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease (settled: of the retention; uncertain: how long it has been so) in ms, answer}; see RedisReply.ToClaimResult
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HMGET', KEYS[1], 's', 't', 'f', 'l', 'a', 'n')
@@ -46,7 +46,7 @@ if state == 'c' or state == 'o' then
   end
 end
 if attempt ~= tonumber(ARGV[6]) or record[3] ~= ARGV[2] then
-  return {ARGV[1], 'uncertain', now, attempt, record[3]}
+  return {ARGV[1], 'uncertain', now, attempt, record[3], now - record[4]}
 end
 if now > tonumber(ARGV[5]) then
   return {ARGV[1], 'late', now}

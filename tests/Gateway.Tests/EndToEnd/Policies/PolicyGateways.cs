@@ -36,9 +36,10 @@ public abstract class PolicyGateways : IAsyncLifetime
             Uncertain = new
             {
                 Retries = "Probe",
-                Probe = new { Path = "/status/{route:id}?key={key}&url={body:/url}", Headers = new Dictionary<string, string> { ["X-Asked-By"] = "the gateway" }, Found = (int[])[200, 203] },
+                Probe = new { Path = "/status/{route:id}?key={key}&url={body:/url}", Headers = new Dictionary<string, string> { ["X-Asked-By"] = "the gateway" }, Found = (int[])[200, 203], AbsentAfter = "00:00:00" },
             },
         },
+        ["probe-patient"] = new { Lease = BriefLease, Uncertain = new { Retries = "Probe", Probe = new { Path = "/status/{route:id}" } } },
         ["seat"] = new { Lease = BriefLease, Lock = new { On = "route:seat" } },
         ["queue"] = new { Lease = BriefLease, Lock = new { On = "route:seat", Contention = "Wait", MaxWait = "00:00:10" } },
         ["alone"] = new { Lease = BriefLease, Key = Array.Empty<string>(), Lock = new { On = "route:seat" } },
@@ -101,6 +102,7 @@ public abstract class PolicyGateways : IAsyncLifetime
         {
             new("/plain/{**rest}", Backend.Url, Policy: null),
             new("/probe/{id}", Backend.Url, "probe"),
+            new("/probe-patient/{id}", Backend.Url, "probe-patient"),
             new("/probe-http2/{id}", Backend.Http2Url, "probe", HttpVersion: "2"),
         };
         routes.AddRange(((string[])["wait", "crowd", "short", "narrow", "retry", "streamed", "observe", "brief"]).Select(policy => new GatewayRoute($"/{policy}/{{**rest}}", Backend.Url, policy)));

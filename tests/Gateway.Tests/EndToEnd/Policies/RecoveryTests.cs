@@ -146,6 +146,22 @@ public abstract class RecoveryTests(PolicyGateways gateways)
     }
 
     [StoreFact]
+    public async Task Probe_ThatDoesNotFindAYoungAttempt_IsNoPermission()
+    {
+        var path = PolicyGateways.NewPath("probe-patient");
+        AnswerProbe(path, StatusCodes.Status404NotFound, "");
+        await MakeUncertainAsync(path);
+
+        Expect.Uncertain(await PostAsync(gateways.First, path));
+        Assert.Single(gateways.ArrivalsAt(path));
+        var second = await gateways.PostUntilAnsweredAsync(gateways.Other, path, _key, Body);
+
+        Assert.Equal(201, second.Status);
+        var arrivals = gateways.ArrivalsAt(path);
+        Assert.Equal([null, "2"], arrivals.Select(arrival => arrival.Header(Attempt)));
+    }
+
+    [StoreFact]
     public async Task Probe_WithoutAClearAnswer_LeavesTheKeyUncertain()
     {
         var path = PolicyGateways.NewPath("probe");
