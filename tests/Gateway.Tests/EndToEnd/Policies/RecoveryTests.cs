@@ -82,11 +82,43 @@ public abstract class RecoveryTests(PolicyGateways gateways)
             return Task.CompletedTask;
         });
 
-        Assert.Equal(503, (await PostAsync(gateways.First, path)).Status);
+        var refused = await PostAsync(gateways.First, path);
+        Assert.Equal((503, "outcome-uncertain"), (refused.Status, refused.Header("Idempotency-Status")));
         Expect.Problem(422, "key-reused", await gateways.PostAsync(gateways.Other, path, _key, """{"another":1}"""));
         Assert.Equal(200, (await PostAsync(gateways.Other, path)).Status);
 
         Assert.Equal([null, "2", "3"], gateways.ArrivalsAt(path).Select(arrival => arrival.Header(Attempt)));
+    }
+
+    [StoreFact]
+    public async Task Retry_ThatDoesNotReachTheBackend_IsNotToldThatItsKeyIsFree()
+    {
+        var path = PolicyGateways.NewPath("retry");
+        await MakeUncertainAsync(path);
+        await gateways.Backend.StopAsync();
+        try
+        {
+            Expect.Uncertain(await PostAsync(gateways.First, path));
+        }
+        finally
+        {
+            await gateways.Backend.StartAgainAsync();
+        }
+
+        Assert.Equal(201, (await PostAsync(gateways.First, path)).Status);
+        Assert.Equal([null, "3"], gateways.ArrivalsAt(path).Select(arrival => arrival.Header(Attempt)));
+    }
+
+    [StoreFact]
+    public async Task Retry_ThatDoesNotGetItsLock_IsNotToldThatItsKeyIsUnused()
+    {
+        var path = PolicyGateways.NewPath("retry-seat");
+        await MakeUncertainAsync(path); // the lock is left to its lease
+
+        Expect.Uncertain(await PostAsync(gateways.First, path));
+        Assert.Single(gateways.ArrivalsAt(path));
+        Assert.Equal(201, (await gateways.PostUntilAnsweredAsync(gateways.First, path, _key, Body)).Status);
+        Assert.Equal(2, gateways.ArrivalsAt(path).Count);
     }
 
     [StoreFact]
