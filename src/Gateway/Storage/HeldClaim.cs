@@ -30,7 +30,7 @@ internal sealed class HeldClaim(ClaimRequest request, Moment renewedAt)
     /// <summary>Its end is a release: a renewal that was on its way may have taken the freed key again.</summary>
     public bool IsReleased => _isReleased;
 
-    /// <summary>The record is another's: what this claim stood for must not be begun any more.</summary>
+    /// <summary>The record is another's, or was gone and may have been: what this claim stands for must not be begun any more.</summary>
     public bool IsLost => _isLost;
 
     /// <summary>A renewal was not answered, and may come to the store after what was sent later.</summary>

@@ -201,15 +201,21 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         }
         else if (result is not WriteResult.Unknown)
         {
+            // Before the lease is said to be fresh. What the store had lost may have been another's meanwhile; a lock is had anew.
+            var isAnothers = result is WriteResult.Foreign or WriteResult.TakenOver;
+            if (isAnothers || (result == WriteResult.Recreated && !claim.Request.IsLock))
+            {
+                claim.Lost();
+            }
+
             claim.RenewedAt = askedAt;
             if (isBegun)
             {
                 Report(claim, result); // where nothing was begun, nothing can have happened twice
             }
 
-            if (result is WriteResult.Foreign or WriteResult.TakenOver)
+            if (isAnothers)
             {
-                claim.Lost();
                 _held.TryRemove(claim.Request.Token, out _);
             }
         }

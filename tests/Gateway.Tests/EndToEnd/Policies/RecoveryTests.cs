@@ -5,7 +5,7 @@ using Xunit;
 namespace Gateway.Tests.EndToEnd.Policies;
 
 /// <summary>What becomes of a key whose outcome is uncertain (<c>Uncertain:Retries</c>): the next attempt, or what the backend says.</summary>
-public abstract class RecoveryTests(PolicyGateways gateways)
+public abstract partial class RecoveryTests(PolicyGateways gateways)
 {
     private const string Attempt = "Idempotency-Attempt";
 
@@ -88,37 +88,6 @@ public abstract class RecoveryTests(PolicyGateways gateways)
         Assert.Equal(200, (await PostAsync(gateways.Other, path)).Status);
 
         Assert.Equal([null, "2", "3"], gateways.ArrivalsAt(path).Select(arrival => arrival.Header(Attempt)));
-    }
-
-    [StoreFact]
-    public async Task Retry_ThatDoesNotReachTheBackend_IsNotToldThatItsKeyIsFree()
-    {
-        var path = PolicyGateways.NewPath("retry");
-        await MakeUncertainAsync(path);
-        await gateways.Backend.StopAsync();
-        try
-        {
-            Expect.Uncertain(await PostAsync(gateways.First, path));
-        }
-        finally
-        {
-            await gateways.Backend.StartAgainAsync();
-        }
-
-        Assert.Equal(201, (await PostAsync(gateways.First, path)).Status);
-        Assert.Equal([null, "3"], gateways.ArrivalsAt(path).Select(arrival => arrival.Header(Attempt)));
-    }
-
-    [StoreFact]
-    public async Task Retry_ThatDoesNotGetItsLock_IsNotToldThatItsKeyIsUnused()
-    {
-        var path = PolicyGateways.NewPath("retry-seat");
-        await MakeUncertainAsync(path); // the lock is left to its lease
-
-        Expect.Uncertain(await PostAsync(gateways.First, path));
-        Assert.Single(gateways.ArrivalsAt(path));
-        Assert.Equal(201, (await gateways.PostUntilAnsweredAsync(gateways.First, path, _key, Body)).Status);
-        Assert.Equal(2, gateways.ArrivalsAt(path).Count);
     }
 
     [StoreFact]
