@@ -18,7 +18,7 @@ internal static class PolicyReader
         var inFlight = reader.Section("InFlight");
         var uncertain = reader.Section("Uncertain");
         var response = reader.Section("Response");
-        var lease = reader.Duration("Lease", Defaults.Lease, TimeSpan.FromSeconds(2), TimeSpan.FromHours(1));
+        TimeSpan lease;
         var policy = new IdempotencyPolicy
         {
             Name = name,
@@ -32,7 +32,7 @@ internal static class PolicyReader
             FingerprintHeaders = fingerprint.List("Headers", Defaults.FingerprintHeaders, ParseHeader, HeaderExpected),
             FingerprintIgnore = fingerprint.List("Ignore", Defaults.FingerprintIgnore, ParsePointer, "a JSON pointer (RFC 6901) such as /sentAt"),
             Retention = reader.Duration("Retention", Defaults.Retention, TimeSpan.FromSeconds(2), TimeSpan.FromDays(365)),
-            Lease = lease,
+            Lease = lease = reader.Duration("Lease", Defaults.Lease, TimeSpan.FromSeconds(2), TimeSpan.FromHours(1)),
             Duplicates = inFlight.Choice("Duplicates", Defaults.Duplicates),
             MaxWait = inFlight.Duration("MaxWait", Defaults.MaxWait, MinWait, MaxWait),
             MaxWaiters = (int)inFlight.Number("MaxWaiters", Defaults.MaxWaiters, 1, 10_000, "requests"),
