@@ -62,7 +62,7 @@ internal sealed class GatewayNode : IAsyncDisposable
             },
             new GatewayRoute(Operation.LastingPath, url, "chaos", BackendTimeout),
             new GatewayRoute(Operation.BriefPath, url, "brief", BackendTimeout),
-            new GatewayRoute(HonestWork.KeyedPath, honest, "honest", BackendTimeout),
+            new GatewayRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest", BackendTimeout),
             new GatewayRoute(HonestWork.LockedPath + "/{resource}", honest, "alone", BackendTimeout));
         var environment = new Dictionary<string, string>(store.Environment) { ["Logging__LogLevel__Gateway"] = "Debug" };
         if (defects is not null)

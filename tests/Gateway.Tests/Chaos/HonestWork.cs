@@ -24,7 +24,7 @@ internal sealed class HonestWork(HonestBackend backend, IReadOnlyList<GatewayNod
         .. backend.Overlaps == 0 ? (string[])[] : [$"VIOLATION, honest backend: {backend.Overlaps} requests overlapped under a lock"],
     ];
 
-    /// <summary>The policy of <see cref="KeyedPath"/>.</summary>
+    /// <summary>The policy below <see cref="KeyedPath"/>, where every operation has a path of its own.</summary>
     public static object Policy(TimeSpan lease) => new
     {
         Lease = lease,
@@ -42,7 +42,7 @@ internal sealed class HonestWork(HonestBackend backend, IReadOnlyList<GatewayNod
             var key = $"honest-{worker}-{number}";
             for (var tries = 0; tries < Tries && !stop.IsCancellationRequested; tries++)
             {
-                if (await TrySendAsync(dice.Pick(nodes), KeyedPath, key, dice.Milliseconds(200, 1000)) is 200 or 201)
+                if (await TrySendAsync(dice.Pick(nodes), $"{KeyedPath}/{key}", key, dice.Milliseconds(200, 1000)) is 200 or 201)
                 {
                     break;
                 }
