@@ -18,6 +18,7 @@ internal static class PolicyReader
         var inFlight = reader.Section("InFlight");
         var uncertain = reader.Section("Uncertain");
         var response = reader.Section("Response");
+        TimeSpan lease;
         var policy = new IdempotencyPolicy
         {
             Name = name,
@@ -31,12 +32,12 @@ internal static class PolicyReader
             FingerprintHeaders = fingerprint.List("Headers", Defaults.FingerprintHeaders, ParseHeader, HeaderExpected),
             FingerprintIgnore = fingerprint.List("Ignore", Defaults.FingerprintIgnore, ParsePointer, "a JSON pointer (RFC 6901) such as /sentAt"),
             Retention = reader.Duration("Retention", Defaults.Retention, TimeSpan.FromSeconds(2), TimeSpan.FromDays(365)),
-            Lease = reader.Duration("Lease", Defaults.Lease, TimeSpan.FromSeconds(2), TimeSpan.FromHours(1)),
+            Lease = lease = reader.Duration("Lease", Defaults.Lease, TimeSpan.FromSeconds(2), TimeSpan.FromHours(1)),
             Duplicates = inFlight.Choice("Duplicates", Defaults.Duplicates),
             MaxWait = inFlight.Duration("MaxWait", Defaults.MaxWait, MinWait, MaxWait),
             MaxWaiters = (int)inFlight.Number("MaxWaiters", Defaults.MaxWaiters, 1, 10_000, "requests"),
             UncertainRetries = uncertain.Choice("Retries", Defaults.UncertainRetries),
-            Probe = ReadProbe(uncertain),
+            Probe = ReadProbe(uncertain, lease),
             StoreDown = reader.Choice("StoreDown", Defaults.StoreDown),
             ReleaseStatuses = response.List("Release", Defaults.ReleaseStatuses, ParseStatus, StatusExpected),
             UncertainStatuses = response.List("Uncertain", Defaults.UncertainStatuses, ParseStatus, StatusExpected),
@@ -56,7 +57,7 @@ internal static class PolicyReader
         return policy;
     }
 
-    private static ProbePolicy? ReadProbe(SettingsReader uncertain)
+    private static ProbePolicy? ReadProbe(SettingsReader uncertain, TimeSpan lease)
     {
         var isWritten = uncertain.IsWritten("Probe");
         var reader = uncertain.Section("Probe");
@@ -66,6 +67,7 @@ internal static class PolicyReader
         var match = ProbeReader.ReadMatch(reader);
         var found = reader.List<int>("Found", [200], ParseStatus, StatusExpected);
         var absent = reader.List<int>("Absent", [404], ParseStatus, StatusExpected);
+        var absentAfter = reader.Duration("AbsentAfter", lease, TimeSpan.Zero, TimeSpan.FromDays(1));
         reader.RejectUnknown();
         if (!isWritten)
         {
@@ -88,6 +90,7 @@ internal static class PolicyReader
         {
             PathTransforms = reader.OptionalText("PathTransforms") is null ? null : pathTransforms,
             Match = match,
+            AbsentAfter = absentAfter,
         };
     }
 

@@ -4,9 +4,10 @@ namespace Gateway.Forwarding;
 
 /// <summary>
 /// What the HTTP client saw of one forward, below YARP, which hides it: whether an answer came, and whether its end can be trusted.
-/// Set as a feature of the request before forwarding; <see cref="SingleSendHandler"/> fills it in.
+/// Set as a feature of the request before forwarding; <see cref="SingleSendHandler"/> fills it in. A forward that stands on a lease says
+/// whether it may begin.
 /// </summary>
-internal sealed class ForwardTrace
+internal class ForwardTrace
 {
     /// <summary>How the trace travels with the outgoing request.</summary>
     public static readonly HttpRequestOptionsKey<ForwardTrace> Key = new("gateway.forward-trace");
@@ -27,4 +28,10 @@ internal sealed class ForwardTrace
 
     /// <summary>The answer ends with trailer fields, which a recorded answer cannot carry. Known when the body has been read.</summary>
     public bool HasTrailers => AnnouncesTrailers || Trailers?.NonValidated.Count > 0;
+
+    /// <summary>Whether the request may go out now: the last look, after the connection was had and before the first byte.</summary>
+    public virtual bool MayBegin => true;
+
+    /// <summary>Asked when it may not: whether it may after all, once that was made sure of. Nothing was written.</summary>
+    public virtual Task<bool> TryConfirmAsync() => Task.FromResult(false);
 }

@@ -8,9 +8,16 @@ namespace Gateway.Forwarding;
 /// empty one, and does not wait for 100-continue, is sent once. Over HTTP/2 it sends anything again that the backend says it did not
 /// process (REFUSED_STREAM, GOAWAY), up to four times; there <see cref="Writing"/> stops the second time. It stands here and not in a
 /// YARP transform because YARP loses track of content that a transform replaces. What the backend's Connection names ends here as well.
+/// <para>And nothing goes out for a lease that may be over. The last look is in <see cref="Writing"/> too: the client calls it when it has a
+/// connection, and writes all header fields to its own memory before it gives any byte to the connection. A look that fails throws there,
+/// which ends the connection (HTTP/1.1) or the stream before it began (HTTP/2); the lease is confirmed, and the request, of which nothing
+/// was written, is tried again. docs/decisions/0019-the-last-look.md.</para>
 /// </summary>
 internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
 {
+    /// <summary>A process that was away for half a lease between each of them is in no state to forward anything.</summary>
+    private const int MaxLooks = 3;
+
     private static readonly HttpRequestOptionsKey<SendOnce> SendOnceKey = new("gateway.send-once");
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
@@ -18,17 +25,32 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         if (!IsSafe(request.Method) && !TestHooks.HasDefect("resend-cure-off"))
         {
             request.Content ??= new ByteArrayContent([]);
-            if (request.Options.TryGetValue(ForwardTrace.Key, out _))
+            if (request.Options.TryGetValue(ForwardTrace.Key, out var forward))
             {
                 // Where nobody keeps a claim, sending again what the backend says it did not process harms nobody (RFC 9113, section 8.7).
-                request.Options.Set(SendOnceKey, new SendOnce());
+                request.Options.Set(SendOnceKey, new SendOnce(forward));
             }
         }
 
         request.Headers.ExpectContinue = false;
-        var sent = base.SendAsync(request, cancellationToken);
-        TestHooks.CrashPoint("P3");
-        var response = await sent;
+        HttpResponseMessage? response = null;
+        for (var looks = 1; response is null; looks++)
+        {
+            try
+            {
+                var sent = base.SendAsync(request, cancellationToken);
+                TestHooks.CrashPoint("P3");
+                response = await sent;
+            }
+            catch (NotSentException) when (looks < MaxLooks)
+            {
+                if (!request.Options.TryGetValue(ForwardTrace.Key, out var forward) || !await forward.TryConfirmAsync())
+                {
+                    throw;
+                }
+            }
+        }
+
         if (response.StatusCode < HttpStatusCode.Continue)
         {
             // The client accepts any three digits; passed on, it would be a status line that nobody can read (RFC 9110, section 15).
@@ -55,6 +77,7 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
     /// To be called for each header field that the client is about to write, before any byte of the request goes out. The fields are
     /// written in the same order each time, so that the first one, seen again, is a second attempt.
     /// </summary>
+    /// <exception cref="NotSentException">The request may not begin; nothing was written.</exception>
     /// <exception cref="HttpRequestException">The request was written before.</exception>
     public static void Writing(HttpRequestMessage request, string field)
     {
@@ -65,6 +88,11 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
 
         if (once.FirstField is null)
         {
+            if (!once.Forward.MayBegin)
+            {
+                throw new NotSentException();
+            }
+
             once.FirstField = field;
         }
         else if (once.FirstField == field)
@@ -106,8 +134,10 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         && response.Headers.TransferEncodingChunked is not true;
 
     /// <summary>Travels with an unsafe request.</summary>
-    private sealed class SendOnce
+    private sealed class SendOnce(ForwardTrace forward)
     {
+        public ForwardTrace Forward => forward;
+
         /// <summary>The name of the field that was written first; null while nothing was written.</summary>
         public string? FirstField { get; set; }
     }

@@ -25,7 +25,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
     public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? resource, RequestDelegate next)
     {
         TestHooks.CrashPoint("P2");
-        var trace = new ForwardTrace();
+        var trace = policy.Mode == PolicyMode.Observe ? new ForwardTrace() : new LeasedForward(leases, claim, resource); // who observes forwards in any case
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
         var isStreamed = policy.Delivery == Delivery.Streamed || policy.Mode == PolicyMode.Observe;
@@ -35,7 +35,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         // Forward. A client that hangs up changes nothing from here on; only the end of the process does.
         Exception? escaped = null;
         context.RequestAborted = drain.GiveUp;
-        context.Features.Set(trace);
+        context.Features.Set<ForwardTrace>(trace);
         context.Features.Set<IHttpResponseBodyFeature>(capture);
         try
         {
@@ -107,9 +107,19 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         }
 
         await (resource?.EndAsync(isBackendDone: !capture.IsGivenUp && outcome.IsBackendDone) ?? default);
+        if (IsTakeOver(claim) && outcome.Kind is OutcomeKind.Refused or OutcomeKind.NotForwarded)
+        {
+            outcome = new ForwardOutcome(OutcomeKind.UncertainAnswer);
+        }
 
         // Settle, then answer.
         TestHooks.CrashPoint("P5");
+        if (outcome.Kind == OutcomeKind.NeverSent)
+        {
+            await AnswerNeverSentAsync(context, policy, claim, trace, Describe(forwarderError));
+            return;
+        }
+
         journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind);
         switch (outcome.Kind)
         {
@@ -142,14 +152,8 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
                 await GiveAsync(context, capture);
                 break;
 
-            case OutcomeKind.NeverSent:
-                journal.NeverSent(policy, record, Describe(forwarderError));
-                await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, null);
-                await AnswerProblemAsync(context, policy, Problem.BackendUnreachable);
-                break;
-
             case OutcomeKind.UncertainAnswer:
-                journal.Uncertain(policy, record, $"the backend answered {trace.Status}", null);
+                journal.Uncertain(policy, record, trace.Status is { } status ? $"the backend answered {status}" : "it was not forwarded", null);
                 await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
                 await GiveAsync(context, capture);
                 break;
@@ -173,12 +177,12 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         }
 
         var kind = OutcomeKind.NotKept;
-        if (policy.ReleaseStatuses.Contains(status))
+        if (policy.ReleaseStatuses.Contains(status) && !IsTakeOver(claim))
         {
             kind = OutcomeKind.Refused;
             await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
         }
-        else if (policy.UncertainStatuses.Contains(status))
+        else if (policy.UncertainStatuses.Contains(status) || policy.ReleaseStatuses.Contains(status))
         {
             kind = OutcomeKind.UncertainAnswer;
             await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
@@ -191,6 +195,21 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         journal.Forwarded(policy, claim.Request.Id, status, kind);
     }
 
+    /// <summary>Provably not sent: the claim is freed, and the client is told what its key is then.</summary>
+    private async Task AnswerNeverSentAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, string why)
+    {
+        var key = await settlement.ReleaseAsync(context, policy, claim);
+        var because = context.Features.Get<IForwarderErrorFeature>()?.Exception is not NotSentException ? new Refusal(Problem.BackendUnreachable)
+            : trace is LeasedForward { IsLockLost: true } ? new Refusal(Problem.ResourceLocked, policy.Lease)
+            : new Refusal(Problem.StoreUnavailable, Refusals.StoreRetryAfter);
+        var refusal = because.For(key, policy);
+        journal.NeverSent(policy, claim.Request.Id, why, key, refusal.Problem);
+        await AnswerProblemAsync(context, policy, refusal.Problem, refusal.Detail, retryAfter: refusal.RetryAfter);
+    }
+
+    /// <summary>An earlier attempt may have been executed, whatever becomes of this one.</summary>
+    private static bool IsTakeOver(HeldClaim claim) => claim.Request.Attempt > 1;
+
     private static Task GiveAsync(HttpContext context, ResponseCapture capture) =>
         capture.IsStreamed ? Task.CompletedTask : AnswerBody.WriteAsync(context.Response, capture.Body);
 
@@ -198,7 +217,8 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         AnswerProblemAsync(context, policy, Problem.OutcomeUncertain, $"{detail} {Problem.OutcomeUncertain.Advice}", timedOut ? 504 : 502);
 
     /// <summary>An answer that has begun can only be cut, and a policy that observes leaves YARP's own.</summary>
-    private static Task AnswerProblemAsync(HttpContext context, IdempotencyPolicy policy, Problem problem, string? detail = null, int? status = null)
+    private static Task AnswerProblemAsync(
+        HttpContext context, IdempotencyPolicy policy, Problem problem, string? detail = null, int? status = null, TimeSpan? retryAfter = null)
     {
         if (context.Response.HasStarted)
         {
@@ -212,7 +232,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         }
 
         ClearAnswer(context);
-        return ProblemWriter.WriteAsync(context, problem, detail, status);
+        return ProblemWriter.WriteAsync(context, problem, detail, status, retryAfter);
     }
 
     /// <summary>Makes room for an answer of the gateway's own, keeping what it says of the key.</summary>

@@ -95,7 +95,7 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         _ => new(OutcomeKind.Answered),
     };
 
-    private static bool IsBeforeSending(Exception? failure) => failure is HttpRequestException
+    private static bool IsBeforeSending(Exception? failure) => failure is NotSentException or HttpRequestException
     {
         HttpRequestError: HttpRequestError.NameResolutionError or HttpRequestError.ConnectionError or HttpRequestError.SecureConnectionError,
     };

@@ -164,16 +164,17 @@ internal sealed class IdempotencyMiddleware(
                 attempt = await locks.AcquireAsync(values, policy, wanted, context.RequestAborted);
                 if (attempt.Held is null)
                 {
-                    await RefuseLockAsync(context, policy, attempt);
+                    var refusal = RefusalOf(attempt).For(await claims.ReleaseAsync(claim), policy);
+                    await RefuseAsync(context, policy, refusal.Problem, refusal.Detail, refusal.RetryAfter, claim.Request.Id);
                     return;
                 }
             }
 
-            // Waiting for the key or the lock took time: the process may be ending, or the store may have lost the claim to another.
-            if (claimedRequest.IsDraining || claim.IsLost)
+            // Waiting for the key or the lock took time: the process may be ending. Whether claim and lock still stand is looked at when the request is about to go out.
+            if (claimedRequest.IsDraining)
             {
                 await (attempt.Held?.EndAsync(isBackendDone: true) ?? default); // nothing was sent
-                await RefuseAsync(context, policy, claim.IsLost ? Problem.OutcomeUncertain : Problem.ShuttingDown, retryAfter: claim.IsLost ? null : Refusals.DrainRetryAfter, record: claim.Request.Id);
+                await RefuseAsync(context, policy, Problem.ShuttingDown, retryAfter: Refusals.DrainRetryAfter, record: claim.Request.Id);
                 return;
             }
 
@@ -181,7 +182,7 @@ internal sealed class IdempotencyMiddleware(
         }
         finally
         {
-            if (!isForwarded)
+            if (!isForwarded && !claim.IsEnded)
             {
                 await claims.ReleaseAsync(claim); // nothing was sent
             }
@@ -217,12 +218,18 @@ internal sealed class IdempotencyMiddleware(
             return;
         }
 
-        await (attempt.Held is { } held ? lockedRequest.ForwardAsync(context, policy, held, next) : RefuseLockAsync(context, policy, attempt));
+        if (attempt.Held is { } held)
+        {
+            await lockedRequest.ForwardAsync(context, policy, held, next);
+            return;
+        }
+
+        var refusal = RefusalOf(attempt);
+        await RefuseAsync(context, policy, refusal.Problem, refusal.Detail, refusal.RetryAfter);
     }
 
-    private Task RefuseLockAsync(HttpContext context, IdempotencyPolicy policy, LockAttempt attempt) => attempt.Defect is { } defect
-        ? RefuseAsync(context, policy, Problem.RequestInvalid, defect)
-        : RefuseAsync(context, policy, Problem.ResourceLocked, retryAfter: attempt.RetryAfter);
+    private static Refusal RefusalOf(LockAttempt attempt) =>
+        attempt.Defect is { } defect ? new(Problem.RequestInvalid, Detail: defect) : new(Problem.ResourceLocked, attempt.RetryAfter);
 
     /// <summary>Whether the request ends here, because it has no usable key, or something else about it cannot be trusted.</summary>
     private async Task<bool> IsEndedByKeyAsync(HttpContext context, IdempotencyPolicy policy, RequestKey key)

@@ -6,8 +6,8 @@ namespace Gateway.Idempotency;
 /// <summary>A request's claim and what it found.</summary>
 /// <param name="Request">The claim, to forward with when it was had.</param>
 /// <param name="Found">What is on record.</param>
-/// <param name="AskedAt">A timestamp from before the store was asked.</param>
-internal readonly record struct KeyClaim(ClaimRequest Request, ClaimResult Found, long AskedAt);
+/// <param name="AskedAt">Taken before the store was asked.</param>
+internal readonly record struct KeyClaim(ClaimRequest Request, ClaimResult Found, Moment AskedAt);
 
 /// <summary>
 /// Claims the key of a request: from this instance's memory, from the store, after a wait for the first request's end, or by taking over
@@ -64,10 +64,11 @@ internal sealed class KeyClaims(IIdempotencyStore store, NearCopies copies, Reco
     public HeldClaim Hold(KeyClaim claim) => leases.Hold(claim.Request, claim.AskedAt);
 
     /// <summary>Frees a claim that was had and is not used.</summary>
-    public async ValueTask ReleaseAsync(HeldClaim claim) => await leases.EndAsync(claim, ClaimEnd.Release);
+    /// <returns>What the key is then.</returns>
+    public ValueTask<ReleasedKey> ReleaseAsync(HeldClaim claim) => leases.ReleaseAsync(claim);
 
     /// <summary>Until the first request has ended, or time is up; a key that was freed meanwhile is claimed anew, by one of those who wait.</summary>
-    private async Task<(ClaimResult Found, long AskedAt)> WaitAsync(
+    private async Task<(ClaimResult Found, Moment AskedAt)> WaitAsync(
         IdempotencyPolicy policy, ClaimRequest claim, ClaimResult found, TimeSpan wait, CancellationToken cancellationToken)
     {
         var began = leases.Now;

@@ -1,15 +1,16 @@
 using Gateway.Forwarding;
 using Gateway.Policies;
+using Gateway.Storage;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace Gateway.Idempotency;
 
 /// <summary>A request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
-internal sealed class LockedRequest(Drain drain)
+internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJournal journal)
 {
     public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
     {
-        var trace = new ForwardTrace();
+        var trace = new LeasedForward(leases, claim: null, held);
         var clientAborted = context.RequestAborted;
         var isDone = false;
 
@@ -24,7 +25,7 @@ internal sealed class LockedRequest(Drain drain)
             }
         });
         context.RequestAborted = stop.Token;
-        context.Features.Set(trace);
+        context.Features.Set<ForwardTrace>(trace);
         try
         {
             await next(context);
@@ -36,6 +37,14 @@ internal sealed class LockedRequest(Drain drain)
         {
             context.RequestAborted = clientAborted;
             await held.EndAsync(isDone);
+        }
+
+        if (context.Features.Get<IForwarderErrorFeature>()?.Exception is NotSentException && !context.Response.HasStarted)
+        {
+            var refusal = trace.IsLockLost ? new Refusal(Problem.ResourceLocked, policy.Lease) : new Refusal(Problem.StoreUnavailable, Refusals.StoreRetryAfter);
+            journal.Refused(policy, refusal.Problem, record: null);
+            context.Response.Clear();
+            await ProblemWriter.WriteAsync(context, refusal.Problem, retryAfter: refusal.RetryAfter);
         }
     }
 }

@@ -20,8 +20,8 @@ internal static partial class Log
     [LoggerMessage(1004, LogLevel.Warning, "{Record} {Policy}: the backend answered {Status}, and the store did not take the answer. It is tried again in the background.")]
     public static partial void NotRecorded(ILogger logger, string record, string policy, int status);
 
-    [LoggerMessage(1005, LogLevel.Information, "{Record} {Policy}: the backend was not reached ({Error}); the key is free again.")]
-    public static partial void NeverSent(ILogger logger, string record, string policy, string error);
+    [LoggerMessage(1005, LogLevel.Information, "{Record} {Policy}: nothing was sent ({Error}). The key is: {Key}.")]
+    public static partial void NeverSent(ILogger logger, string record, string policy, string error, Storage.ReleasedKey key);
 
     [LoggerMessage(1006, LogLevel.Error, "{Record} {Policy}: the recorded answer cannot be used ({Parse}). Nothing is forwarded.")]
     public static partial void UnusableRecord(ILogger logger, string record, string policy, Storage.RecordParse parse);

@@ -4,7 +4,10 @@ using Gateway.Storage;
 
 namespace Gateway.Idempotency;
 
-/// <summary>What becomes of a key whose outcome is uncertain, by policy: nothing, the next attempt, or what the backend says when asked.</summary>
+/// <summary>
+/// What becomes of a key whose outcome is uncertain, by policy: nothing, the next attempt, or what the backend says when asked. "Absent" counts
+/// only of an attempt that has sent nothing for a while: a slow backend may still be at it, or not have taken it up yet.
+/// </summary>
 internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, BackendProbe probe, RecordSeal seal, RequestJournal journal)
 {
     /// <summary>For a retry.</summary>
@@ -27,7 +30,7 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
                 var (verdict, answer) = await AskAsync(policy, claim.Id, question, cancellationToken);
                 return verdict switch
                 {
-                    ProbeVerdict.Absent => await store.ClaimAsync(takeOver, CancellationToken.None),
+                    ProbeVerdict.Absent when found.Age >= policy.Probe!.AbsentAfter => await store.ClaimAsync(takeOver, CancellationToken.None),
                     ProbeVerdict.Found => await SettleAsync(policy, takeOver, answer!),
                     _ => found,
                 };

@@ -102,7 +102,7 @@ internal sealed class Refusals(RecordSeal seal, NearCopies copies, BufferBudget 
 
         try
         {
-            copies.Add(id, claim.Found.Fingerprint, claim.Found.Answer, claim.AskedAt, claim.Found.Remaining);
+            copies.Add(id, claim.Found.Fingerprint, claim.Found.Answer, claim.AskedAt.Timestamp, claim.Found.Remaining);
             journal.Replayed(policy, id, stored.Status);
             await Replay.WriteAsync(context, stored);
         }

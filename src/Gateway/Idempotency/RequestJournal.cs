@@ -34,7 +34,6 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
             OutcomeKind.Answered => "recorded",
             OutcomeKind.NotKept => Problem.AnswerNotKept.Slug,
             OutcomeKind.Refused or OutcomeKind.NotForwarded => "released",
-            OutcomeKind.NeverSent => Problem.BackendUnreachable.Slug,
             _ => Problem.OutcomeUncertain.Slug,
         });
         if (logger.IsEnabled(LogLevel.Debug))
@@ -63,7 +62,11 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
 
     public void NotRecorded(IdempotencyPolicy policy, RecordId record, int status) => Log.NotRecorded(logger, record.Short, policy.Name, status);
 
-    public void NeverSent(IdempotencyPolicy policy, RecordId record, string why) => Log.NeverSent(logger, record.Short, policy.Name, why);
+    public void NeverSent(IdempotencyPolicy policy, RecordId record, string why, ReleasedKey key, Problem problem)
+    {
+        metrics.Request(policy.Name, problem.Slug);
+        Log.NeverSent(logger, record.Short, policy.Name, why, key);
+    }
 
     public void UnusableRecord(IdempotencyPolicy policy, RecordId record, RecordParse parse)
     {

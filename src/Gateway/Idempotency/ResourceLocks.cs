@@ -32,7 +32,7 @@ internal sealed class ResourceLocks(IIdempotencyStore store, LeaseKeeper leases,
         var began = time.GetTimestamp();
         while (true)
         {
-            var askedAt = time.GetTimestamp();
+            var askedAt = leases.Now;
             var found = await ClaimAsync(claim, askedAt);
             if (found.State == ClaimState.Claimed)
             {
@@ -49,7 +49,7 @@ internal sealed class ResourceLocks(IIdempotencyStore store, LeaseKeeper leases,
         }
     }
 
-    private async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, long askedAt)
+    private async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, Moment askedAt)
     {
         try
         {
@@ -66,6 +66,9 @@ internal sealed class ResourceLocks(IIdempotencyStore store, LeaseKeeper leases,
 /// <summary>A lock that a request holds.</summary>
 internal sealed class HeldLock(LeaseKeeper leases, HeldClaim claim)
 {
+    /// <summary>The claim that the lock is.</summary>
+    public HeldClaim Claim => claim;
+
     /// <summary>
     /// Ends it: released when the backend is done with the request, left to its lease when nobody knows whether it is.
     /// </summary>

@@ -24,7 +24,7 @@ internal sealed class Settlement(LeaseKeeper leases, RecordSeal seal, NearCopies
         if (claim.Request.Attempt == 1)
         {
             // The retention of a take-over is what was left of the first claim's, which only the store knows.
-            copies.Add(claim.Request.Id, claim.Request.Fingerprint, record, claim.RenewedAt, claim.Request.Retention);
+            copies.Add(claim.Request.Id, claim.Request.Fingerprint, record, claim.RenewedAt.Timestamp, claim.Request.Retention);
         }
 
         if (reason != TombstoneReason.None)
@@ -49,6 +49,20 @@ internal sealed class Settlement(LeaseKeeper leases, RecordSeal seal, NearCopies
         {
             Tell(context, policy, status);
         }
+    }
+
+    /// <summary>Frees the claim of a request that was provably not sent.</summary>
+    /// <returns>What the key is then.</returns>
+    public async ValueTask<ReleasedKey> ReleaseAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim)
+    {
+        var key = await leases.ReleaseAsync(claim);
+        if (key == ReleasedKey.FreeLater)
+        {
+            journal.NotRecorded(policy, claim.Request.Id, context.Response.StatusCode);
+            Tell(context, policy, IdempotencyStatus.NotRecorded);
+        }
+
+        return key;
     }
 
     /// <summary>A policy that observes changes no answer, and an answer that has begun cannot be changed.</summary>

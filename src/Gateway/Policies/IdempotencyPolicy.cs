@@ -147,6 +147,12 @@ internal sealed record ProbePolicy(
     /// <summary>What an answer must have to count as found; null for its status alone.</summary>
     public ProbeMatch? Match { get; init; }
 
+    /// <summary>
+    /// How long an attempt must have sent nothing before "absent" counts. The lease, unless written: a slow backend may still be at it, and
+    /// what a gateway sent before it died may still wait in the backend's queue.
+    /// </summary>
+    public required TimeSpan AbsentAfter { get; init; }
+
     /// <summary>Everything in which values of the request may stand.</summary>
     internal IEnumerable<ProbeTemplate> Templates => [Path, .. Headers.Select(header => header.Value), .. Match?.Json.Select(item => item.Value) ?? []];
 

@@ -23,4 +23,8 @@ internal readonly record struct ClaimRequest(
     TimeSpan Retention,
     int TakeOver = 0,
     ReadOnlyMemory<byte> Probe = default,
-    int Attempt = 1);
+    int Attempt = 1)
+{
+    /// <summary>It is absent when its lease is over, never uncertain.</summary>
+    public bool IsLock => Retention == Lease;
+}

@@ -35,13 +35,23 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// <summary>How many claims this process works on or still has to end.</summary>
     public int Count => _held.Count + _pending.Count;
 
-    /// <summary>A timestamp to take before the store is asked for a claim.</summary>
-    public long Now => _time.GetTimestamp();
+    /// <summary>To be taken before the store is asked for a claim.</summary>
+    public Moment Now => Moment.Now(_time);
 
-    public TimeSpan Since(long timestamp) => _time.GetElapsedTime(timestamp);
+    public TimeSpan Since(Moment moment) => _time.GetElapsedTime(moment.Timestamp);
+
+    /// <summary>
+    /// Whether what the claim stands for may be begun: it is this process's, and not more than half of its lease has passed since the store
+    /// last agreed. The other half is for what lies between this look and the act.
+    /// </summary>
+    public bool IsFresh(HeldClaim claim) => !claim.IsEnded && !claim.IsLost && claim.RenewedAt.Age(_time) <= claim.Request.Lease / 2;
+
+    /// <summary>Asks the store now whether claims still stand, and restarts their leases. Ends in time by the store's own limit.</summary>
+    /// <returns>What became of each: it may be begun only where the store says <see cref="WriteResult.Done"/>.</returns>
+    public Task<IReadOnlyList<WriteResult>> ConfirmAsync(IReadOnlyList<HeldClaim> claims) => RenewAsync(claims, isBegun: false, CancellationToken.None);
 
     /// <summary>Takes a claim into care, from the moment before the store was asked for it.</summary>
-    public HeldClaim Hold(in ClaimRequest request, long askedAt)
+    public HeldClaim Hold(in ClaimRequest request, Moment askedAt)
     {
         var claim = new HeldClaim(request, askedAt);
         _held[request.Token] = claim;
@@ -52,27 +62,26 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// <returns>True when the store has it: false when it did not take it yet, or never will because another owns the record.</returns>
     public async ValueTask<bool> EndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default)
     {
-        Forget(claim, end);
-        try
-        {
-            var sent = _store.EndAsync(claim.Request, end, answer);
-            TestHooks.CrashPoint("P6");
-            var result = await sent;
-            Report(claim, result);
-            return result is WriteResult.Done or WriteResult.Recreated || (result == WriteResult.Gone && end == ClaimEnd.Release);
-        }
-        catch (StoreUnavailableException)
-        {
-            _pending.Add(claim.Request, end, answer, claim.RenewedAt);
-            return false;
-        }
+        var result = await TryEndAsync(claim, end, answer);
+        return result is WriteResult.Done or WriteResult.Recreated || (result == WriteResult.Gone && end == ClaimEnd.Release);
     }
+
+    /// <summary>Frees a claim of which nothing was sent, now or in the background.</summary>
+    /// <returns>What the key is then, which is what its client must be told.</returns>
+    public async ValueTask<ReleasedKey> ReleaseAsync(HeldClaim claim) => await TryEndAsync(claim, ClaimEnd.Release, default) switch
+    {
+        WriteResult.Done or WriteResult.Gone when claim.Request.Attempt > 1 => ReleasedKey.Uncertain,
+        WriteResult.Done or WriteResult.Gone => ReleasedKey.Free,
+        WriteResult.TakenOver or WriteResult.Foreign => ReleasedKey.Taken,
+        WriteResult.Unknown when claim.Request.Attempt == 1 => ReleasedKey.FreeLater,
+        _ => ReleasedKey.Uncertain,
+    };
 
     /// <summary>Ends the claim in the background.</summary>
     public void EndLater(HeldClaim claim, ClaimEnd end)
     {
         Forget(claim, end);
-        _pending.Add(claim.Request, end, default, claim.RenewedAt);
+        _pending.Add(claim.Request, end, default, claim.RenewedAt.Timestamp);
     }
 
     /// <summary>Leaves the claim to its lease: nobody knows what becomes of what it stands for.</summary>
@@ -81,7 +90,7 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     public Task StartAsync(CancellationToken cancellationToken)
     {
         // Apart, so that ends that are slow to be taken keep no live claim from its renewal.
-        _loops = Task.WhenAll(Task.Run(() => LoopAsync(RenewAsync), CancellationToken.None), Task.Run(() => LoopAsync(_pending.RetryAsync), CancellationToken.None));
+        _loops = Task.WhenAll(Task.Run(() => LoopAsync(RenewDueAsync), CancellationToken.None), Task.Run(() => LoopAsync(_pending.RetryAsync), CancellationToken.None));
         return Task.CompletedTask;
     }
 
@@ -135,59 +144,103 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         }
     }
 
-    private async Task RenewAsync()
+    private async Task RenewDueAsync()
     {
         var due = _held.Values.Where(IsDue).ToList();
-        if (due.Count == 0)
+        if (due.Count > 0)
         {
-            return;
+            await RenewAsync(due, isBegun: true, _stop.Token);
         }
+    }
 
-        var askedAt = _time.GetTimestamp();
+    private async Task<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<HeldClaim> claims, bool isBegun, CancellationToken cancellationToken)
+    {
+        var askedAt = Now;
+        IReadOnlyList<WriteResult> results;
         try
         {
-            var results = await _store.RenewAsync([.. due.Select(claim => claim.Request)], _stop.Token);
-            for (var i = 0; i < due.Count; i++)
-            {
-                Renewed(due[i], results[i], askedAt);
-            }
-
+            results = await _store.RenewAsync([.. claims.Select(claim => claim.Request)], cancellationToken);
             _isFailing = false;
         }
         catch (StoreUnavailableException e)
         {
             // Tried again at the next tick; the lease is thrice as long as the interval between renewals.
-            due.ForEach(claim => Renewed(claim, WriteResult.Unknown, askedAt));
+            results = [.. claims.Select(_ => WriteResult.Unknown)];
             if (!_isFailing)
             {
                 _isFailing = true;
                 StoreLog.RenewFailed(_logger, e.Message);
             }
         }
+
+        for (var i = 0; i < claims.Count; i++)
+        {
+            Renewed(claims[i], results[i], askedAt, isBegun);
+        }
+
+        return results;
     }
 
     private bool IsDue(HeldClaim claim)
     {
         var interval = claim.Request.Lease / 3;
-        return !claim.IsEnded && _time.GetElapsedTime(claim.RenewedAt) >= (interval < MaxRenewalInterval ? interval : MaxRenewalInterval);
+        return !claim.IsEnded && _time.GetElapsedTime(claim.RenewedAt.Timestamp) >= (interval < MaxRenewalInterval ? interval : MaxRenewalInterval);
     }
 
-    private void Renewed(HeldClaim claim, WriteResult result, long askedAt)
+    private void Renewed(HeldClaim claim, WriteResult result, Moment askedAt, bool isBegun)
     {
+        if (result == WriteResult.Unknown)
+        {
+            claim.Doubt();
+        }
+
         if (claim.IsReleased && result is WriteResult.Recreated or WriteResult.Unknown)
         {
             // Released while the renewal was on its way, which may have taken the freed key again: release it again, which is harmless.
-            _pending.Add(claim.Request, ClaimEnd.Release, default, askedAt);
+            _pending.Add(claim.Request, ClaimEnd.Release, default, askedAt.Timestamp);
         }
         else if (result is not WriteResult.Unknown)
         {
-            claim.RenewedAt = askedAt;
-            Report(claim, result);
-            if (result is WriteResult.Foreign or WriteResult.TakenOver)
+            // Before the lease is said to be fresh. What the store had lost may have been another's meanwhile; a lock is had anew.
+            var isAnothers = result is WriteResult.Foreign or WriteResult.TakenOver;
+            if (isAnothers || (result == WriteResult.Recreated && !claim.Request.IsLock))
             {
                 claim.Lost();
+            }
+
+            claim.RenewedAt = askedAt;
+            if (isBegun)
+            {
+                Report(claim, result); // where nothing was begun, nothing can have happened twice
+            }
+
+            if (isAnothers)
+            {
                 _held.TryRemove(claim.Request.Token, out _);
             }
+        }
+    }
+
+    private async ValueTask<WriteResult> TryEndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer)
+    {
+        Forget(claim, end);
+        try
+        {
+            var sent = _store.EndAsync(claim.Request, end, answer);
+            TestHooks.CrashPoint("P6");
+            var result = await sent;
+            Report(claim, result);
+            if (end == ClaimEnd.Release && claim.IsInDoubt)
+            {
+                _pending.Add(claim.Request, end, default, claim.RenewedAt.Timestamp); // once more, after a renewal that may come late
+            }
+
+            return result;
+        }
+        catch (StoreUnavailableException)
+        {
+            _pending.Add(claim.Request, end, answer, claim.RenewedAt.Timestamp);
+            return WriteResult.Unknown;
         }
     }
 
@@ -199,7 +252,14 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
 
     private void Report(HeldClaim claim, WriteResult result)
     {
-        if (result == WriteResult.Recreated)
+        if (claim.Request.IsLock)
+        {
+            if (result is WriteResult.Recreated or WriteResult.Foreign && !claim.IsReleased)
+            {
+                StoreLog.LockEnded(_logger, claim.Request.Id.Short);
+            }
+        }
+        else if (result == WriteResult.Recreated)
         {
             StoreLog.ClaimRecreated(_logger, claim.Request.Id.Short);
         }

@@ -47,10 +47,10 @@ internal static class RecordRules
         // The retention counts from the claim: settling does not move it.
         return record.State == RecordState.Settled
             ? (state == RecordState.Settled ? WriteResult.Done : WriteResult.Settled, Nothing)
-            : (WriteResult.Done, Update(record, state));
+            : (WriteResult.Done, Update(record, state, now));
     }
 
-    public static (WriteResult Result, RecordWrite Write) Release(in StoredRecord? existing, in ClaimRequest claim)
+    public static (WriteResult Result, RecordWrite Write) Release(in StoredRecord? existing, in ClaimRequest claim, long now)
     {
         if (FindOwn(existing, claim, out var refusal) is not { } record)
         {
@@ -62,7 +62,7 @@ internal static class RecordRules
             return (WriteResult.Settled, Nothing);
         }
 
-        return (WriteResult.Done, record.Attempt == 1 ? new RecordWrite(RecordWriteKind.Delete) : Update(record, RecordState.Uncertain));
+        return (WriteResult.Done, record.Attempt == 1 ? new RecordWrite(RecordWriteKind.Delete) : Update(record, RecordState.Uncertain, now));
     }
 
     public static (WriteResult Result, RecordWrite Write) Renew(in StoredRecord? existing, in ClaimRequest claim, long now)
@@ -73,7 +73,7 @@ internal static class RecordRules
         }
 
         return record.State == RecordState.Claimed
-            ? (WriteResult.Done, Update(record, RecordState.Claimed) with { LeaseUntil = now + Milliseconds(claim.Lease), ExpiresAt = now + Milliseconds(claim.Retention) })
+            ? (WriteResult.Done, Update(record, RecordState.Claimed, now) with { LeaseUntil = now + Milliseconds(claim.Lease), ExpiresAt = now + Milliseconds(claim.Retention) })
             : (WriteResult.Settled, Nothing);
     }
 
@@ -114,8 +114,9 @@ internal static class RecordRules
     }
 
     private static RecordWrite Put(in ClaimRequest claim, RecordState state, int attempt, long now) =>
-        new(RecordWriteKind.Put, state, claim.Token, now + Milliseconds(claim.Lease), now + Milliseconds(claim.Retention), attempt);
+        new(RecordWriteKind.Put, state, claim.Token, state == RecordState.Uncertain ? now : now + Milliseconds(claim.Lease), now + Milliseconds(claim.Retention), attempt);
 
-    private static RecordWrite Update(in StoredRecord record, RecordState state) =>
-        new(RecordWriteKind.Update, state, record.Token, record.LeaseUntil, record.ExpiresAt, record.Attempt);
+    /// <summary>Of what is marked uncertain nothing is sent from now on: its age counts from here, or from the end of its lease if that was before.</summary>
+    private static RecordWrite Update(in StoredRecord record, RecordState state, long now) =>
+        new(RecordWriteKind.Update, state, record.Token, state == RecordState.Uncertain ? Math.Min(record.LeaseUntil, now) : record.LeaseUntil, record.ExpiresAt, record.Attempt);
 }

@@ -57,6 +57,9 @@ internal static partial class StoreLog
     [LoggerMessage(2016, LogLevel.Warning, "The claim {Record} was taken over or deleted while its owner was away; what the owner learned is not recorded.")]
     public static partial void ClaimTakenOver(ILogger logger, string record);
 
+    [LoggerMessage(2018, LogLevel.Warning, "The lease of the lock {Record} ended while its holder was away. Another request may have held it meanwhile, and may still.")]
+    public static partial void LockEnded(ILogger logger, string record);
+
     [LoggerMessage(2030, LogLevel.Debug, "Redis client: {Text}")]
     public static partial void Client(ILogger logger, string text);
 }

@@ -12,7 +12,7 @@ internal enum RecordState
 /// <param name="State">The state.</param>
 /// <param name="Token">The owner's token.</param>
 /// <param name="Fingerprint">What the key is used for.</param>
-/// <param name="LeaseUntil">A claim past this reads as uncertain.</param>
+/// <param name="LeaseUntil">A claim past this reads as uncertain. Of one that was marked uncertain: since when nothing of it is sent.</param>
 /// <param name="ExpiresAt">A record past this reads as absent.</param>
 /// <param name="Answer">The answer, when settled.</param>
 /// <param name="Attempt">1, and one more for every take-over.</param>
@@ -25,6 +25,6 @@ internal readonly record struct StoredRecord(
     {
         RecordState.Settled => new ClaimResult(ClaimState.Settled, Fingerprint, TimeSpan.FromMilliseconds(ExpiresAt - now), Answer, Attempt),
         RecordState.Claimed when LeaseUntil > now => new ClaimResult(ClaimState.InProgress, Fingerprint, TimeSpan.FromMilliseconds(LeaseUntil - now), Attempt: Attempt),
-        _ => new ClaimResult(ClaimState.Uncertain, Fingerprint, Attempt: Attempt),
+        _ => new ClaimResult(ClaimState.Uncertain, Fingerprint, Attempt: Attempt, Age: TimeSpan.FromMilliseconds(now - LeaseUntil)),
     };
 }

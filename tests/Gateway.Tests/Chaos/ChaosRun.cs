@@ -13,6 +13,7 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
 {
     private const int Clients = 8;
     private const int BriefClients = 4;
+    private const int HonestClients = 8;
     private const int Insisting = 2;
     private const int Finishers = 16;
     private static readonly string[] Scopes = ["Bearer alice", "Bearer bob", "Bearer carol"];
@@ -31,13 +32,15 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
         log($"chaos: {settings.CommandLine}");
         var backend = new ChaosBackend(settings.Seed, _clock);
         await using var server = await backend.StartAsync();
+        await using var honest = await HonestBackend.StartAsync();
         await using var store = ChaosStore.Create(settings.Store);
         await store.StartAsync();
         var nodes = await Task.WhenAll(Enumerable.Range(1, settings.Gateways)
-            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, settings.Defects)));
+            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, honest.Url, settings.Defects)));
         try
         {
             using var client = new ChaosClient(nodes, _clock);
+            using var honestWork = new HonestWork(honest, nodes);
             var nemesis = new Nemesis(
                 new FaultDeck(nodes, store, Dice.For(settings.Seed, "faults")), Dice.For(settings.Seed, "nemesis"), _clock);
 
@@ -53,6 +56,7 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
                 .. nodes.Select(node => EveryAsync(PassInterval, async () => _passages.Enqueue(await client.PassAsync(node)), stop.Token)),
                 .. Enumerable.Range(1, Clients).Select(number => WorkAsync(client, number, stop.Token)),
                 .. Enumerable.Range(1, BriefClients).Select(number => InsistAsync(client, number, stop.Token)),
+                .. Enumerable.Range(1, HonestClients).Select(number => honestWork.RunAsync(number, Dice.For(settings.Seed, $"honest {number}"), stop.Token)),
             ]);
 
             log($"{Now}: all healed, waiting for quiet");
@@ -68,7 +72,7 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
                 async (operation, _) => await client.FinishAsync(
                     operation, Dice.For(settings.Seed, $"final {operation.Key} {operation.Scope}"), _clock.Elapsed + (GatewayNode.Lease * 4)));
             await Tell(nodes);
-            return await new ChaosVerdict(settings, [.. _operations], [.. _passages], backend.Ledger, nemesis.Injections, nodes, healedAt).JudgeAsync(store);
+            return await new ChaosVerdict(settings, [.. _operations], [.. _passages], backend.Ledger, nemesis.Injections, nodes, honestWork, healedAt).JudgeAsync(store);
         }
         finally
         {

@@ -12,6 +12,7 @@ internal sealed class ChaosVerdict(
     IReadOnlyCollection<Execution> ledger,
     IReadOnlyCollection<Injection> injections,
     IReadOnlyList<GatewayNode> nodes,
+    HonestWork honest,
     TimeSpan healedAt)
 {
     /// <summary>Far above what these runs need, in MiB: what grows with the number of requests passes it in a longer run.</summary>
@@ -25,6 +26,7 @@ internal sealed class ChaosVerdict(
         var secret = await store.SecretAsync();
         JudgeKeys(secret);
         JudgeTimes();
+        _violations.AddRange(honest.Violations);
         JudgeGateways(secret);
         await JudgeBytesAsync(store);
         return new ChaosReport(Summary(), _violations);

@@ -46,7 +46,7 @@ internal sealed class GatewayNode : IAsyncDisposable
     /// <summary>Of every SIGTERM that did not end as it should: exit code 0, in time.</summary>
     public ConcurrentQueue<string> BadExits { get; } = new();
 
-    public static async Task<GatewayNode> StartAsync(string name, ChaosStore store, string backend, string? defects)
+    public static async Task<GatewayNode> StartAsync(string name, ChaosStore store, string backend, string honest, string? defects)
     {
         var node = new GatewayNode(
             name, store.Endpoint is { } endpoint ? TcpProxy.Start(endpoint) : null, TcpProxy.Start(backend.Replace("http://", "", StringComparison.Ordinal)));
@@ -57,9 +57,13 @@ internal sealed class GatewayNode : IAsyncDisposable
             {
                 chaos = new { Lease = Lease.ToString("c") },
                 brief = new { Lease = Lease.ToString("c"), Retention = Operation.BriefRetention.ToString("c") },
+                honest = HonestWork.Policy(Lease),
+                alone = HonestWork.Lock(Lease),
             },
             new GatewayRoute(Operation.LastingPath, url, "chaos", BackendTimeout),
-            new GatewayRoute(Operation.BriefPath, url, "brief", BackendTimeout));
+            new GatewayRoute(Operation.BriefPath, url, "brief", BackendTimeout),
+            new GatewayRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest", BackendTimeout),
+            new GatewayRoute(HonestWork.LockedPath + "/{resource}", honest, "alone", BackendTimeout));
         var environment = new Dictionary<string, string>(store.Environment) { ["Logging__LogLevel__Gateway"] = "Debug" };
         if (defects is not null)
         {

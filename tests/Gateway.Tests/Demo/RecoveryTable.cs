@@ -78,7 +78,7 @@ internal sealed class RecoveryTable : IAsyncDisposable
             {
                 ["retry"] = new { Lease, ForwardKey = "Derived", Uncertain = new { Retries = "Retry" } },
                 ["refuse"] = new { Lease },
-                ["probe"] = new { Lease, Uncertain = new { Retries = "Probe", Probe = new { Path = "/legacy/accounts?reference={body:/reference}", Match = new { Json = new Dictionary<string, string> { ["/reference"] = "{body:/reference}" } } } } },
+                ["probe"] = new { Lease, Uncertain = new { Retries = "Probe", Probe = new { Path = "/legacy/accounts?reference={body:/reference}", Match = new { Json = new Dictionary<string, string> { ["/reference"] = "{body:/reference}" } }, AbsentAfter = "00:00:00" } } },
                 ["wrong"] = new { Lease, Uncertain = new { Retries = "Retry" } },
             },
         },

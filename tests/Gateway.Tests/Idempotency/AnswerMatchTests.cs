@@ -87,7 +87,7 @@ public sealed class AnswerMatchTests
     private static ProbeVerdict Judge(ProbeMatch? match, ProbeAnswer answer, params KeyValuePair<string, string>[] expected) =>
         AnswerMatch.Judge(PolicyOf(match), new ProbeQuestion("p", new ProbeRequest(new ProbeOrigin("r", "c", "http", "", null, [], []), "/", false, []), expected), answer);
 
-    private static ProbePolicy PolicyOf(ProbeMatch? match) => new(ProbeTemplate.Root, [], [200], [404]) { Match = match };
+    private static ProbePolicy PolicyOf(ProbeMatch? match) => new(ProbeTemplate.Root, [], [200], [404]) { Match = match, AbsentAfter = TimeSpan.Zero };
 
     private static ProbeAnswer AnswerOf(string body, string? mediaType, int status = 200) => new(status, mediaType, new HeaderDictionary(), Encoding.UTF8.GetBytes(body), new ForwardTrace());
 }

@@ -102,7 +102,7 @@ public sealed class ProbeQuestionTests
     }
 
     private static ProbePolicy PolicyOf(string template, IReadOnlyList<KeyValuePair<string, ProbeTemplate>>? headers = null, IReadOnlyList<KeyValuePair<string, ProbeTemplate>>? json = null) =>
-        new(ProbeTemplate.Parse(template, out _)!, headers ?? [], [200], [404]) { Match = json is null ? null : new ProbeMatch(null, json) };
+        new(ProbeTemplate.Parse(template, out _)!, headers ?? [], [200], [404]) { AbsentAfter = TimeSpan.Zero, Match = json is null ? null : new ProbeMatch(null, json) };
 
     private static ProbeQuestion? QuestionOf(
         string template,

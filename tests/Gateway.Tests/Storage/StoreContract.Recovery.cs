@@ -29,6 +29,44 @@ public abstract partial class StoreContract
         Assert.Equal([2], (await Store.ClaimAsync(Duplicate(first), default)).Answer.ToArray());
     }
 
+    [StoreTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AnUncertainKey_TellsHowLongNothingOfItIsSent(bool isMarked)
+    {
+        var claim = NewClaim() with { Lease = ShortLease * 4 };
+        await Store.ClaimAsync(claim, default);
+        if (isMarked)
+        {
+            // Long before its lease is over; later marks do not make it younger.
+            Assert.Equal(WriteResult.Done, await Store.MarkUncertainAsync(claim, default));
+            Assert.InRange((await Store.ClaimAsync(Duplicate(claim), default)).Age, TimeSpan.Zero, ShortLease * 2);
+        }
+
+        await AdvanceAsync(ShortLease * 5);
+        Assert.Equal(WriteResult.Done, await Store.MarkUncertainAsync(claim, default));
+        var (found, watched) = (await Store.ClaimAsync(Duplicate(claim), default), await Store.WatchAsync(claim.Id, default));
+
+        var least = isMarked ? ShortLease * 5 : ShortLease;
+        Assert.InRange(found.Age, least - TimeSpan.FromMilliseconds(50), least + (ShortLease * 3));
+        Assert.InRange(watched!.Value.Age, found.Age, found.Age + ShortLease);
+    }
+
+    [StoreFact]
+    public async Task WhatIsUncertainAgain_OrPutBackAsUncertain_IsYoung()
+    {
+        var first = await UncertainAsync();
+        await AdvanceAsync(ShortLease * 4);
+        var second = Duplicate(first) with { TakeOver = 1, Attempt = 2 };
+        await Store.ClaimAsync(second, default);
+        Assert.Equal(WriteResult.Done, await Store.ReleaseAsync(second, default));
+        var lost = NewClaim();
+        Assert.Equal(WriteResult.Recreated, await Store.MarkUncertainAsync(lost, default));
+
+        Assert.InRange((await Store.ClaimAsync(Duplicate(first), default)).Age, TimeSpan.Zero, ShortLease * 3);
+        Assert.InRange((await Store.ClaimAsync(Duplicate(lost), default)).Age, TimeSpan.Zero, ShortLease * 3);
+    }
+
     [StoreFact]
     public async Task TakeOver_ByManyAtOnce_IsGivenToOne()
     {

@@ -90,7 +90,7 @@ internal sealed class RecordTable : IDisposable
     public WriteResult Release(in ClaimRequest claim, long now)
     {
         var row = FindRow(claim.Id, now);
-        var (result, write) = RecordRules.Release(row?.Record, claim);
+        var (result, write) = RecordRules.Release(row?.Record, claim, now);
         Write(write, claim, row, answer: null);
         return result;
     }

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS records (
   state       INTEGER NOT NULL CHECK (state IN (1, 2, 3)),            -- 1 claimed, 2 uncertain, 3 settled
   token       BLOB    NOT NULL CHECK (length(token) = 16),            -- the owner; compared before every write
   fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 33),      -- algorithm version, then SHA-256
-  lease_until INTEGER NOT NULL,                                       -- a claim past this reads as uncertain
+  lease_until INTEGER NOT NULL,                                       -- a claim past this reads as uncertain; of an uncertain one: since when nothing of it is sent
   expires_at  INTEGER NOT NULL CHECK (expires_at >= lease_until),     -- a record past this reads as absent
   answer      BLOB    CHECK ((answer IS NOT NULL) = (state = 3)),
   attempt     INTEGER NOT NULL DEFAULT 1 CHECK (attempt >= 1),        -- one more for every take-over

@@ -105,7 +105,7 @@ internal sealed class PostgresPutBack(
         var (result, write) = entry.End switch
         {
             null => RecordRules.Renew(row.Record, entry.Claim, row.Now),
-            ClaimEnd.Release => RecordRules.Release(row.Record, entry.Claim),
+            ClaimEnd.Release => RecordRules.Release(row.Record, entry.Claim, row.Now),
             _ => RecordRules.End(row.Record, entry.Claim, entry.End == ClaimEnd.Settle ? RecordState.Settled : RecordState.Uncertain, row.Now),
         };
         if (result == WriteResult.Foreign && entry.End != ClaimEnd.Release)

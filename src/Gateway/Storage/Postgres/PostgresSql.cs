@@ -44,7 +44,8 @@ internal static class PostgresSql
     public const string EndOwn =
         $"""
         WITH done AS (
-          UPDATE idempotency_records SET state = $3, answer = $4, probe = CASE WHEN $3 = 'settled' THEN NULL ELSE probe END, version = {NextVersion}
+          UPDATE idempotency_records SET state = $3, answer = $4, probe = CASE WHEN $3 = 'settled' THEN NULL ELSE probe END,
+            lease_until = CASE WHEN $3 = 'uncertain' THEN least(lease_until, clock_timestamp()) ELSE lease_until END, version = {NextVersion}
           WHERE id = $1 AND token = $2 AND state <> 'settled' AND NOT forgotten AND expires_at > clock_timestamp()
           RETURNING id, state, watched)
         {Announce}

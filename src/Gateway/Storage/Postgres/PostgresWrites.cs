@@ -57,7 +57,7 @@ internal sealed class PostgresWrites(PostgresConnections connections, WriteJourn
                 await PostgresRecords.AwaitWritersAsync(connection, claim);
                 return false;
             },
-            row => RecordRules.Release(row.Record, claim),
+            row => RecordRules.Release(row.Record, claim, row.Now),
             cancellationToken);
     }
 

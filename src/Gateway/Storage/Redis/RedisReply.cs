@@ -48,7 +48,7 @@ internal static class RedisReply
             {
                 "settled" => new ClaimResult(ClaimState.Settled, fingerprint, TimeSpan.FromMilliseconds((long)reply[5]), (byte[]?)reply[6] ?? [], attempt),
                 "in-progress" => new ClaimResult(ClaimState.InProgress, fingerprint, TimeSpan.FromMilliseconds((long)reply[5]), Attempt: attempt),
-                "uncertain" => new ClaimResult(ClaimState.Uncertain, fingerprint, Attempt: attempt),
+                "uncertain" => new ClaimResult(ClaimState.Uncertain, fingerprint, Attempt: attempt, Age: TimeSpan.FromMilliseconds((long)reply[5])),
                 _ => throw new RecordFormatException($"its state is '{state}'"),
             };
         }

@@ -4,7 +4,7 @@
 --
 -- KEYS     the record, the bucket's marks (see epoch.lua), the open ones (see record.lua), if there is a probe
 -- ARGV     token, fingerprint, lease ms, retention ms, not-after (store time in ms), attempt to take over (or 0), probe (or empty), epoch
--- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease (settled: of the retention) in ms, answer}; see RedisReply.ToClaimResult
+-- returns  {token, what is there, store time in ms, attempt, fingerprint, rest of the lease (settled: of the retention; uncertain: how long it has been so) in ms, answer}; see RedisReply.ToClaimResult
 local open_key = KEYS[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -53,7 +53,7 @@ if state == 'c' or state == 'o' then
   end
 end
 if attempt ~= tonumber(ARGV[6]) or record[3] ~= ARGV[2] then
-  return {ARGV[1], 'uncertain', now, attempt, record[3]}
+  return {ARGV[1], 'uncertain', now, attempt, record[3], now - record[4]}
 end
 if now > tonumber(ARGV[5]) then
   return {ARGV[1], 'late', now}

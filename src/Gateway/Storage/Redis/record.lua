@@ -4,7 +4,7 @@
 --            s  state: c claimed, o claimed with n, p or w beside, u uncertain, a answered (settled), x forgotten (reads as absent, but keeps its owner's late writes out)
 --            t  token of the owner
 --            f  fingerprint
---            l  end of the lease, store time in ms
+--            l  end of the lease, store time in ms; of an uncertain one: since when nothing of it is sent
 --            a  the answer (RecordFormat), when settled
 --            n  the attempt, when above 1
 --            p  the probe, when there is one, until settled

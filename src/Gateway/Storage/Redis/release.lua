@@ -5,7 +5,7 @@
 -- returns  {token, result}: done | gone | foreign | taken-over | settled
 local open_key = KEYS[2]
 --- record.lua
-local record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w')
+local record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w', 'l')
 local refused = refusal(record, ARGV[2])
 if refused then
   return {ARGV[1], refused}
@@ -21,7 +21,9 @@ if record[5] then
 end
 if record[3] then
   -- An earlier attempt may have been executed: what was taken over as uncertain is uncertain again.
-  redis.call('HSET', KEYS[1], 's', 'u')
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('HSET', KEYS[1], 's', 'u', 'l', string.format('%.0f', math.min(tonumber(record[6]), now)))
   if record[4] then
     open(0)
   end

@@ -4,14 +4,14 @@
 -- ARGV     token, fingerprint, retention ms, new state (a or u), answer (empty for u), attempt, probe (or empty)
 -- returns  {token, result}: done | recreated | foreign | taken-over | settled
 local record = redis.call('HMGET', KEYS[1], 's', 't')
-if record[1] == 'c' and record[2] == ARGV[1] then
+if record[1] == 'c' and record[2] == ARGV[1] and ARGV[4] == 'a' then
   -- The retention counts from the claim: settling does not move it.
   redis.call('HSET', KEYS[1], 's', ARGV[4], 'a', ARGV[5])
   return {ARGV[1], 'done'}
 end
 local open_key = KEYS[2]
 --- record.lua
-record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w')
+record = redis.call('HMGET', KEYS[1], 's', 't', 'n', 'p', 'w', 'l')
 local refused = refusal(record, ARGV[6])
 if refused then
   return {ARGV[1], refused}
@@ -31,6 +31,12 @@ elseif record[1] == 'a' then
   return {ARGV[1], ARGV[4] == 'a' and 'done' or 'settled'}
 else
   redis.call('HSET', KEYS[1], 's', ARGV[4], 'a', ARGV[5])
+end
+if ARGV[4] == 'u' then
+  -- Nothing of it is sent from now on: its age counts from here, or from the end of its lease if that was before.
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('HSET', KEYS[1], 'l', string.format('%.0f', math.min(result == 'done' and tonumber(record[6]) or now, now)))
 end
 if probe then
   if ARGV[4] == 'a' then

@@ -20,4 +20,4 @@ if (record[1] == 'c' or record[1] == 'o') and rest > 0 then
   end
   return {ARGV[1], 'in-progress', now, attempt, record[2], rest}
 end
-return {ARGV[1], 'uncertain', now, attempt, record[2]}
+return {ARGV[1], 'uncertain', now, attempt, record[2], -rest}

@@ -36,10 +36,12 @@ public abstract class PolicyGateways : IAsyncLifetime
             Uncertain = new
             {
                 Retries = "Probe",
-                Probe = new { Path = "/status/{route:id}?key={key}&url={body:/url}", Headers = new Dictionary<string, string> { ["X-Asked-By"] = "the gateway" }, Found = (int[])[200, 203] },
+                Probe = new { Path = "/status/{route:id}?key={key}&url={body:/url}", Headers = new Dictionary<string, string> { ["X-Asked-By"] = "the gateway" }, Found = (int[])[200, 203], AbsentAfter = "00:00:00" },
             },
         },
+        ["probe-patient"] = new { Lease = BriefLease, Uncertain = new { Retries = "Probe", Probe = new { Path = "/status/{route:id}" } } },
         ["seat"] = new { Lease = BriefLease, Lock = new { On = "route:seat" } },
+        ["retry-seat"] = new { Lease = BriefLease, Uncertain = new { Retries = "Retry" }, Lock = new { On = "route:seat" } },
         ["queue"] = new { Lease = BriefLease, Lock = new { On = "route:seat", Contention = "Wait", MaxWait = "00:00:10" } },
         ["alone"] = new { Lease = BriefLease, Key = Array.Empty<string>(), Lock = new { On = "route:seat" } },
         ["several"] = new { Lease = BriefLease, Lock = new { On = (string[])["route:seat", "body:/show", "header:X-House"] } },
@@ -101,10 +103,11 @@ public abstract class PolicyGateways : IAsyncLifetime
         {
             new("/plain/{**rest}", Backend.Url, Policy: null),
             new("/probe/{id}", Backend.Url, "probe"),
+            new("/probe-patient/{id}", Backend.Url, "probe-patient"),
             new("/probe-http2/{id}", Backend.Http2Url, "probe", HttpVersion: "2"),
         };
         routes.AddRange(((string[])["wait", "crowd", "short", "narrow", "retry", "streamed", "observe", "brief"]).Select(policy => new GatewayRoute($"/{policy}/{{**rest}}", Backend.Url, policy)));
-        routes.AddRange(((string[])["seat", "queue", "alone", "several"]).Select(policy => new GatewayRoute($"/{policy}/{{seat}}", Backend.Url, policy)));
+        routes.AddRange(((string[])["seat", "retry-seat", "queue", "alone", "several"]).Select(policy => new GatewayRoute($"/{policy}/{{seat}}", Backend.Url, policy)));
         routes.AddRange(((string[])["streamed", "observe"]).Select(policy => new GatewayRoute($"/{policy}-down/{{**rest}}", Nowhere, policy)));
         routes.Add(new GatewayRoute("/plain-down/{**rest}", Nowhere, Policy: null));
         var config = GatewayConfig.Write(

@@ -5,7 +5,7 @@ using Xunit;
 namespace Gateway.Tests.EndToEnd.Policies;
 
 /// <summary>What becomes of a key whose outcome is uncertain (<c>Uncertain:Retries</c>): the next attempt, or what the backend says.</summary>
-public abstract class RecoveryTests(PolicyGateways gateways)
+public abstract partial class RecoveryTests(PolicyGateways gateways)
 {
     private const string Attempt = "Idempotency-Attempt";
 
@@ -82,7 +82,8 @@ public abstract class RecoveryTests(PolicyGateways gateways)
             return Task.CompletedTask;
         });
 
-        Assert.Equal(503, (await PostAsync(gateways.First, path)).Status);
+        var refused = await PostAsync(gateways.First, path);
+        Assert.Equal((503, "outcome-uncertain"), (refused.Status, refused.Header("Idempotency-Status")));
         Expect.Problem(422, "key-reused", await gateways.PostAsync(gateways.Other, path, _key, """{"another":1}"""));
         Assert.Equal(200, (await PostAsync(gateways.Other, path)).Status);
 
@@ -143,6 +144,22 @@ public abstract class RecoveryTests(PolicyGateways gateways)
         Assert.Equal([null, "2"], gateways.ArrivalsAt(path).Select(arrival => arrival.Header(Attempt)));
         Assert.Equal(201, second.Status);
         Expect.Replay(second, retry);
+    }
+
+    [StoreFact]
+    public async Task Probe_ThatDoesNotFindAYoungAttempt_IsNoPermission()
+    {
+        var path = PolicyGateways.NewPath("probe-patient");
+        AnswerProbe(path, StatusCodes.Status404NotFound, "");
+        await MakeUncertainAsync(path);
+
+        Expect.Uncertain(await PostAsync(gateways.First, path));
+        Assert.Single(gateways.ArrivalsAt(path));
+        var second = await gateways.PostUntilAnsweredAsync(gateways.Other, path, _key, Body);
+
+        Assert.Equal(201, second.Status);
+        var arrivals = gateways.ArrivalsAt(path);
+        Assert.Equal([null, "2"], arrivals.Select(arrival => arrival.Header(Attempt)));
     }
 
     [StoreFact]

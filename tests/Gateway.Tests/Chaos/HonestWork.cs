@@ -1,0 +1,71 @@
+using System.Net.Sockets;
+using Gateway.Tests.Support;
+
+namespace Gateway.Tests.Chaos;
+
+/// <summary>
+/// Clients of a backend that is honest, beside those of the bad one: with keys under <c>Probe</c>, where "absent" counts at once, and with a lock
+/// alone. The gateways reach it without a network that holds bytes back, so that what a gateway sent before it was stopped is there before anybody
+/// asks: whatever runs twice, or at the same time, was sent by a gateway that had slept through its lease.
+/// </summary>
+internal sealed class HonestWork(HonestBackend backend, IReadOnlyList<GatewayNode> nodes) : IDisposable
+{
+    public const string KeyedPath = "/honest";
+    public const string LockedPath = "/alone";
+
+    private const int Tries = 40;
+    private const int Resources = 3;
+    private readonly HttpClient _http = KeyedRequests.NewClient();
+
+    /// <summary>What is wrong, in words; nothing when all is well.</summary>
+    public IReadOnlyList<string> Violations =>
+    [
+        .. backend.Repeated.Select(repeated => $"VIOLATION, honest backend: {repeated.Key} was executed {repeated.Value} times"),
+        .. backend.Overlaps == 0 ? (string[])[] : [$"VIOLATION, honest backend: {backend.Overlaps} requests overlapped under a lock"],
+    ];
+
+    /// <summary>The policy below <see cref="KeyedPath"/>, where every operation has a path of its own.</summary>
+    public static object Policy(TimeSpan lease) => new
+    {
+        Lease = lease,
+        Uncertain = new { Retries = "Probe", Probe = new { Path = "/status/{key}", AbsentAfter = "00:00:00" } },
+    };
+
+    /// <summary>The policy below <see cref="LockedPath"/>.</summary>
+    public static object Lock(TimeSpan lease) => new { Lease = lease, Key = Array.Empty<string>(), Lock = new { On = "route:resource" } };
+
+    /// <summary>One operation after the other, each at any gateway until it is done; its locked twin is sent once.</summary>
+    public async Task RunAsync(int worker, Dice dice, CancellationToken stop)
+    {
+        for (var number = 1; !stop.IsCancellationRequested; number++)
+        {
+            var key = $"honest-{worker}-{number}";
+            for (var tries = 0; tries < Tries && !stop.IsCancellationRequested; tries++)
+            {
+                if (await TrySendAsync(dice.Pick(nodes), $"{KeyedPath}/{key}", key, dice.Milliseconds(200, 1000)) is 200 or 201)
+                {
+                    break;
+                }
+
+                await Task.Delay(dice.Milliseconds(20, 150), CancellationToken.None);
+            }
+
+            await TrySendAsync(dice.Pick(nodes), $"{LockedPath}/{dice.Next(Resources)}", $"{key}-locked", dice.Milliseconds(200, 1000));
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private async Task<int?> TrySendAsync(GatewayNode node, string path, string key, TimeSpan patience)
+    {
+        using var hangUp = new CancellationTokenSource(patience);
+        try
+        {
+            return (await KeyedRequests.PostAsync(_http, node.Url + path, key, headers: [new("Host", "api.example"), new("X-Operation", key)], cancellation: hangUp.Token)).Status;
+        }
+        catch (Exception broken) when (broken is OperationCanceledException or HttpRequestException or IOException or SocketException)
+        {
+            return null;
+        }
+    }
+}
