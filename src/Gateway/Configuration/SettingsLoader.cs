@@ -115,6 +115,8 @@ internal static class SettingsLoader
         var embedded = reader.Section("Embedded");
         var redis = reader.Section("Redis");
         var postgres = reader.Section("Postgres");
+        var answers = reader.Section("Answers");
+        var answersRedis = answers.Section("Redis");
         var settings = new StoreSettings
         {
             Kind = reader.Choice("Kind", defaults.Kind),
@@ -124,12 +126,14 @@ internal static class SettingsLoader
                 Path = embedded.Text("Path", defaults.Embedded.Path),
                 Durability = embedded.Choice("Durability", defaults.Embedded.Durability),
             },
-            Redis = new RedisStoreSettings
-            {
-                Configuration = redis.Text("Configuration", defaults.Redis.Configuration),
-                KeyPrefix = redis.Text("KeyPrefix", defaults.Redis.KeyPrefix),
-            },
+            Redis = ReadRedis(redis),
             Postgres = new PostgresStoreSettings { ConnectionString = postgres.Text("ConnectionString", defaults.Postgres.ConnectionString) },
+            Answers = new AnswersSettings
+            {
+                Kind = answers.Choice("Kind", defaults.Answers.Kind),
+                MinBytes = (int)answers.Number("MinBytes", defaults.Answers.MinBytes, 1024, 64 * 1024 * 1024, "bytes"),
+                Redis = ReadRedis(answersRedis),
+            },
         };
         if (settings is { Kind: StoreKind.Embedded, Embedded.Durability: Durability.Normal })
         {
@@ -139,8 +143,18 @@ internal static class SettingsLoader
         embedded.RejectUnknown();
         redis.RejectUnknown();
         postgres.RejectUnknown();
+        answersRedis.RejectUnknown();
+        answers.RejectUnknown();
         reader.RejectUnknown();
-        CheckRedis(settings, redis);
+        var isRedisRight = CheckRedis(settings.Redis, redis, () => RedisStore.CountEndPoints(settings));
+        var isAnswersRight = CheckRedis(settings.Answers.Redis, answersRedis, () => RedisAnswers.CountEndPoints(settings));
+        if (isRedisRight && isAnswersRight && RedisAnswers.IsOnTheServerOfClaims(settings))
+        {
+            reader.Errors.Warn(
+                answersRedis.PathOf("Configuration"),
+                "it is the server of Store:Redis: it must not evict, because that would evict claims; give bodies a server of their own");
+        }
+
         if (PostgresStore.Check(settings) is { } mistake)
         {
             // The string may hold a password: what is wrong is named, the value is not repeated.
@@ -151,25 +165,39 @@ internal static class SettingsLoader
         return settings;
     }
 
-    private static void CheckRedis(StoreSettings settings, SettingsReader redis)
+    private static RedisStoreSettings ReadRedis(SettingsReader redis)
     {
-        if (settings.Redis.KeyPrefix.AsSpan().ContainsAny('{', '}'))
+        var defaults = new RedisStoreSettings();
+        return new RedisStoreSettings
         {
-            redis.Errors.Add(redis.PathOf("KeyPrefix"), settings.Redis.KeyPrefix, "a prefix without { and }, which would choose the Cluster's slot");
+            Configuration = redis.Text("Configuration", defaults.Configuration),
+            KeyPrefix = redis.Text("KeyPrefix", defaults.KeyPrefix),
+        };
+    }
+
+    private static bool CheckRedis(RedisStoreSettings settings, SettingsReader redis, Func<int> countEndPoints)
+    {
+        if (settings.KeyPrefix.AsSpan().ContainsAny('{', '}'))
+        {
+            redis.Errors.Add(redis.PathOf("KeyPrefix"), settings.KeyPrefix, "a prefix without { and }, which would choose the Cluster's slot");
         }
 
         try
         {
-            if (RedisStore.CountEndPoints(settings) == 0)
+            if (countEndPoints() > 0)
             {
-                redis.Errors.Add(redis.PathOf("Configuration"), null, "expected at least one host:port, such as 127.0.0.1:6379; URLs (redis://) are not understood");
+                return true;
             }
+
+            redis.Errors.Add(redis.PathOf("Configuration"), null, "expected at least one host:port, such as 127.0.0.1:6379; URLs (redis://) are not understood");
         }
         catch (ArgumentException e)
         {
             // The string may hold a password: the client's message names the option, the value is not repeated.
             redis.Errors.Add(redis.PathOf("Configuration"), null, $"expected a StackExchange.Redis configuration string such as 127.0.0.1:6379; {e.Message}");
         }
+
+        return false;
     }
 
     private static void CheckLeases(Dictionary<string, IdempotencyPolicy> policies, StoreSettings store, ConfigurationErrors errors)

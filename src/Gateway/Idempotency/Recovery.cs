@@ -5,7 +5,7 @@ using Gateway.Storage;
 namespace Gateway.Idempotency;
 
 /// <summary>What becomes of a key whose outcome is uncertain, by policy: nothing, the next attempt, or what the backend says when asked.</summary>
-internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, BackendProbe probe, RecordSeal seal, RequestJournal journal)
+internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, BackendProbe probe, AnswerRecords records, RequestJournal journal)
 {
     /// <summary>For a retry.</summary>
     /// <param name="policy">What to do.</param>
@@ -74,11 +74,11 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
         var noStore = policy.NoStore == NoStoreAnswers.Tombstone && RecordedHeaders.HasNoStore(headers);
         var reason = answer.Body is null ? TombstoneReason.TooLarge : ForwardOutcome.ReasonNotToKeep(answer.Trace, noStore);
         var body = reason == TombstoneReason.None ? answer.Body : null;
-        var record = seal.Write(takeOver.Id, new StoredResponse(answer.Status, RecordedHeaders.Of(headers, policy), body, reason));
         var mine = takeOver with { Attempt = claimed.Attempt };
         var held = leases.Hold(mine, askedAt);
-        return await leases.EndAsync(held, ClaimEnd.Settle, record)
-            ? new ClaimResult(ClaimState.Settled, takeOver.Fingerprint, Answer: record, Attempt: claimed.Attempt)
+        var written = await records.WriteAsync(policy, mine, new StoredResponse(answer.Status, RecordedHeaders.Of(headers, policy), body, reason));
+        return await leases.EndAsync(held, ClaimEnd.Settle, written.Record)
+            ? new ClaimResult(ClaimState.Settled, takeOver.Fingerprint, Answer: written.Record, Attempt: claimed.Attempt)
             : new ClaimResult(ClaimState.Uncertain, takeOver.Fingerprint, Attempt: claimed.Attempt);
     }
 }

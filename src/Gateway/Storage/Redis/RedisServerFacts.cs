@@ -12,6 +12,9 @@ namespace Gateway.Storage.Redis;
 internal sealed record RedisServerFacts(
     string RunId, string Version, string EvictionPolicy, bool AppendOnly, int Replicas, bool WaitsForReplicas)
 {
+    /// <summary>No <c>maxmemory</c> is set.</summary>
+    public bool IsMemoryUnbounded { get; init; }
+
     public static RedisServerFacts Parse(string info)
     {
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -26,7 +29,10 @@ internal sealed record RedisServerFacts(
 
         return new RedisServerFacts(
             Text("run_id"), Text("redis_version"), Text("maxmemory_policy"), Number("aof_enabled") == 1, (int)Number("connected_slaves"),
-            fields.ContainsKey("min_slaves_good_slaves"));
+            fields.ContainsKey("min_slaves_good_slaves"))
+        {
+            IsMemoryUnbounded = Text("maxmemory") == "0",
+        };
 
         string Text(string name) => fields.GetValueOrDefault(name, "");
         long Number(string name) => long.TryParse(Text(name), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
