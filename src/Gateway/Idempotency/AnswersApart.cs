@@ -52,7 +52,7 @@ internal sealed class AnswersApart(StoreSettings settings, RecordIds recordIds, 
         var (isAnswered, value) = await server.ReadAsync(key, seal.SizeOf(reference.Length));
         return !isAnswered ? new FetchedBody(BodyFetch.Unreachable)
             : value is null ? new FetchedBody(BodyFetch.Gone)
-            : seal.TryRead(id, reference, value) is { } body ? new FetchedBody(BodyFetch.Read, body)
+            : seal.TryRead(id, reference, value, out var body) ? new FetchedBody(BodyFetch.Read, body)
             : new FetchedBody(BodyFetch.Altered);
     }
 

@@ -43,9 +43,9 @@ internal sealed class BodySeal(GatewaySettings settings)
     }
 
     /// <summary>Never throws on any bytes.</summary>
-    /// <returns>Null when it is not, byte for byte, what the record refers to.</returns>
-    public ReadOnlyMemory<byte>? TryRead(RecordId id, in BodyReference reference, byte[] value) =>
-        TryOpen(id, reference, value) is { } body && body.Length == reference.Length && HashOf(body.Span) == reference.Hash ? body : null;
+    /// <returns>False when it is not, byte for byte, what the record refers to.</returns>
+    public bool TryRead(RecordId id, in BodyReference reference, byte[] value, out ReadOnlyMemory<byte> body) =>
+        TryOpen(id, reference, value, out body) && body.Length == reference.Length && HashOf(body.Span) == reference.Hash;
 
     public static Digest HashOf(ReadOnlySpan<byte> body)
     {
@@ -54,21 +54,27 @@ internal sealed class BodySeal(GatewaySettings settings)
         return Digest.From(hash);
     }
 
-    private ReadOnlyMemory<byte>? TryOpen(RecordId id, in BodyReference reference, byte[] value)
+    private bool TryOpen(RecordId id, in BodyReference reference, byte[] value, out ReadOnlyMemory<byte> body)
     {
+        body = default;
         switch (value)
         {
             // With a key ring, a body that is not sealed is one that somebody else may have written.
             case [Plain, ..] when _ring is null or { AcceptUnsealed: true }:
-                return value.AsMemory(1);
+                body = value.AsMemory(1);
+                return true;
             case [Sealed, var idLength, ..] when value.Length >= 2 + idLength && _ring is not null:
                 var prefix = value.AsSpan(0, 2 + idLength);
-                return _ring.Keys.TryGetValue(Encoding.ASCII.GetString(prefix[2..]), out var key)
-                    && SealedBox.TryOpen(key, value.AsSpan(prefix.Length), AssociatedData(prefix, id, reference)) is { } body
-                        ? body
-                        : null;
+                if (_ring.Keys.TryGetValue(Encoding.ASCII.GetString(prefix[2..]), out var key)
+                    && SealedBox.TryOpen(key, value.AsSpan(prefix.Length), AssociatedData(prefix, id, reference)) is { } opened)
+                {
+                    body = opened;
+                    return true;
+                }
+
+                return false;
             default:
-                return null;
+                return false;
         }
     }
 
