@@ -18,6 +18,7 @@ internal sealed class AnswerRecords(RecordSeal seal, AnswersApart apart, Request
         var reference = apart.Takes(response.Body.Length) ? await apart.TryWriteAsync(claim, response.Body) : null;
         if (reference is not null)
         {
+            TestHooks.CrashPoint("P5B");
             journal.BodyWritten(policy, "apart");
             response = response with { Body = default, Apart = reference };
         }
