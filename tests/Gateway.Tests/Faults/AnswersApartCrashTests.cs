@@ -1,4 +1,3 @@
-using Gateway.Tests.EndToEnd;
 using Gateway.Tests.Support;
 using Xunit;
 
