@@ -3,6 +3,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Gateway.Admin;
 using Gateway.Configuration;
+using Gateway.Idempotency;
 using Gateway.Policies;
 using Gateway.Storage;
 
@@ -16,6 +17,11 @@ internal static class Banner
         var version = typeof(Banner).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
         output.WriteLine($"Idempotency gateway {version} on {RuntimeInformation.FrameworkDescription}");
         output.WriteLine($"Store: {app.Services.GetRequiredService<IIdempotencyStore>().Description}");
+        if (app.Services.GetService<AnswersServer>() is { } answers)
+        {
+            output.WriteLine($"Answers of {settings.Store.Answers.MinBytes} bytes and more: {answers.Description}");
+        }
+
         WriteRoutes(output, settings);
         WriteWarnings(output, settings);
         output.WriteLine($"Health on {string.Join(", ", app.Services.GetRequiredService<AdminServer>().Urls)}");

@@ -95,6 +95,17 @@ internal static class ServiceRegistration
         }
     }
 
+    /// <summary>Where large answers are kept apart; nothing when they are not.</summary>
+    private static void AddAnswersServer(this IServiceCollection services, StoreSettings store)
+    {
+        if (store.Answers.Kind == AnswersKind.Redis)
+        {
+            services.AddSingleton(provider => RedisAnswers.Open(store, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<AnswersServer>>()));
+            services.AddSingleton(provider => ActivatorUtilities.CreateInstance<AnswersServer>(provider, RedisAnswers.Describe(store)));
+            services.AddHostedService(provider => provider.GetRequiredService<AnswersServer>());
+        }
+    }
+
     /// <summary>The gateway's own services, and YARP.</summary>
     public static void AddGateway(this WebApplicationBuilder builder, string file, GatewaySettings settings)
     {
@@ -123,6 +134,10 @@ internal static class ServiceRegistration
         services.AddSingleton<BufferBudget>();
         services.AddSingleton<RequestBodyReader>();
         services.AddSingleton<RecordSeal>();
+        services.AddSingleton<BodySeal>();
+        services.AddAnswersServer(settings.Store);
+        services.AddSingleton<AnswersApart>();
+        services.AddSingleton<AnswerRecords>();
         services.AddSingleton<NearCopies>();
         services.AddSingleton<RecordWaits>();
         services.AddSingleton<BackendProbe>();

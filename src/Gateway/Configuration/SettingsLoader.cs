@@ -117,6 +117,8 @@ internal static class SettingsLoader
         var embedded = reader.Section("Embedded");
         var redis = reader.Section("Redis");
         var postgres = reader.Section("Postgres");
+        var answers = reader.Section("Answers");
+        var answersRedis = answers.Section("Redis");
         var settings = new StoreSettings
         {
             Kind = reader.Choice("Kind", defaults.Kind),
@@ -126,16 +128,18 @@ internal static class SettingsLoader
                 Path = embedded.Text("Path", defaults.Embedded.Path),
                 Durability = embedded.Choice("Durability", defaults.Embedded.Durability),
             },
-            Redis = new RedisStoreSettings
+            Redis = ReadRedis(redis) with
             {
-                Configuration = redis.Text("Configuration", defaults.Redis.Configuration),
-                KeyPrefix = redis.Text("KeyPrefix", defaults.Redis.KeyPrefix),
                 Acknowledge = redis.Choice("Acknowledge", defaults.Redis.Acknowledge),
-                Login = SecurityReader.ReadLogin(redis),
-                Tls = SecurityReader.ReadTls(redis.Section("Tls")),
                 Sentinel = SecurityReader.ReadSentinel(redis.Section("Sentinel")),
             },
             Postgres = new PostgresStoreSettings { ConnectionString = postgres.Text("ConnectionString", defaults.Postgres.ConnectionString) },
+            Answers = new AnswersSettings
+            {
+                Kind = answers.Choice("Kind", defaults.Answers.Kind),
+                MinBytes = (int)answers.Number("MinBytes", defaults.Answers.MinBytes, 1024, 64 * 1024 * 1024, "bytes"),
+                Redis = ReadRedis(answersRedis),
+            },
         };
         if (settings is { Kind: StoreKind.Embedded, Embedded.Durability: Durability.Normal })
         {
@@ -145,8 +149,18 @@ internal static class SettingsLoader
         embedded.RejectUnknown();
         redis.RejectUnknown();
         postgres.RejectUnknown();
+        answersRedis.RejectUnknown();
+        answers.RejectUnknown();
         reader.RejectUnknown();
-        CheckRedis(settings, redis);
+        var isRedisRight = CheckRedis(settings.Redis, redis);
+        var isAnswersRight = CheckRedis(settings.Answers.Redis, answersRedis);
+        if (isRedisRight && isAnswersRight && RedisAnswers.IsOnTheServerOfClaims(settings))
+        {
+            reader.Errors.Warn(
+                answersRedis.PathOf("Configuration"),
+                "it is the server of Store:Redis: it must not evict, because that would evict claims; give bodies a server of their own");
+        }
+
         if (PostgresStore.Check(settings) is { } mistake)
         {
             // The string may hold a password: what is wrong is named, the value is not repeated.
@@ -157,22 +171,39 @@ internal static class SettingsLoader
         return settings;
     }
 
-    private static void CheckRedis(StoreSettings settings, SettingsReader redis)
+    /// <summary>What the store's server and the answers' server have in common.</summary>
+    private static RedisStoreSettings ReadRedis(SettingsReader redis)
     {
-        if (settings.Redis.KeyPrefix.AsSpan().ContainsAny('{', '}'))
+        var defaults = new RedisStoreSettings();
+        return new RedisStoreSettings
         {
-            redis.Errors.Add(redis.PathOf("KeyPrefix"), settings.Redis.KeyPrefix, "a prefix without { and }, which would choose the Cluster's slot");
+            Configuration = redis.Text("Configuration", defaults.Configuration),
+            KeyPrefix = redis.Text("KeyPrefix", defaults.KeyPrefix),
+            Login = SecurityReader.ReadLogin(redis),
+            Tls = SecurityReader.ReadTls(redis.Section("Tls")),
+        };
+    }
+
+    /// <returns>Whether all is well.</returns>
+    private static bool CheckRedis(RedisStoreSettings settings, SettingsReader redis)
+    {
+        if (settings.KeyPrefix.AsSpan().ContainsAny('{', '}'))
+        {
+            redis.Errors.Add(redis.PathOf("KeyPrefix"), settings.KeyPrefix, "a prefix without { and }, which would choose the Cluster's slot");
         }
 
-        if (settings.Redis.Sentinel.ServiceName is not null && redis.OptionalText("Configuration") is null)
+        if (settings.Sentinel.ServiceName is not null && redis.OptionalText("Configuration") is null)
         {
             redis.Errors.Add(redis.PathOf("Configuration"), null, "expected the end points of the Sentinels, such as 10.0.0.5:26379,10.0.0.6:26379");
         }
 
-        foreach (var (setting, expected) in RedisStore.FindMistakes(settings.Redis))
+        var mistakes = RedisStore.FindMistakes(settings);
+        foreach (var (setting, expected) in mistakes)
         {
             redis.Errors.Add(redis.PathOf(setting), null, expected);
         }
+
+        return mistakes.Count == 0;
     }
 
     /// <summary>The rest of the section is the host's; but it would repeat such an address in its log.</summary>

@@ -120,18 +120,22 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             return;
         }
 
-        journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind);
+        if (outcome.Kind != OutcomeKind.Answered)
+        {
+            journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind);
+        }
+
         switch (outcome.Kind)
         {
             case OutcomeKind.Answered when TestHooks.HasDefect("answer-before-settle"):
                 await GiveAsync(context, capture);
                 await context.Response.CompleteAsync();
                 TestHooks.CrashPoint("P7");
-                await settlement.SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
+                await SettleAnswerAsync(context, policy, claim, trace, capture.Body);
                 break;
 
             case OutcomeKind.Answered:
-                await settlement.SettleAsync(context, policy, claim, trace, TombstoneReason.None, capture.Body);
+                await SettleAnswerAsync(context, policy, claim, trace, capture.Body);
                 TestHooks.CrashPoint("P7");
                 await GiveAsync(context, capture);
                 break;
@@ -167,6 +171,13 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             default:
                 throw new UnreachableException();
         }
+    }
+
+    /// <summary>Only then it is known whether the answer is kept.</summary>
+    private async ValueTask SettleAnswerAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, ReadOnlyMemory<byte> body)
+    {
+        var reason = await settlement.SettleAsync(context, policy, claim, trace, TombstoneReason.None, body);
+        journal.Forwarded(policy, claim.Request.Id, trace.Status ?? 0, reason == TombstoneReason.None ? OutcomeKind.Answered : OutcomeKind.NotKept);
     }
 
     private async ValueTask SettleTombstoneAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, TombstoneReason reason)

@@ -37,4 +37,13 @@ internal static partial class Log
 
     [LoggerMessage(1010, LogLevel.Error, "Looking for uncertain keys failed; it is tried again.")]
     public static partial void SweepFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(1020, LogLevel.Error, "{Record} {Policy}: the body that the answers' server gave is not the one that was recorded. It is not used; retries get answer-not-kept.")]
+    public static partial void BodyAltered(ILogger logger, string record, string policy);
+
+    [LoggerMessage(1021, LogLevel.Information, "{Record} {Policy}: the body of the recorded answer is gone from the answers' server; its retry gets answer-not-kept.")]
+    public static partial void BodyGone(ILogger logger, string record, string policy);
+
+    [LoggerMessage(1022, LogLevel.Warning, "{Record} {Policy}: the answers' server did not take a body of {Length} bytes, which is too large for the store; retries get answer-not-kept.")]
+    public static partial void BodyDropped(ILogger logger, string record, string policy, int length);
 }

@@ -60,6 +60,9 @@ internal sealed class NearCopies : IDisposable
         }
     }
 
+    /// <summary>Whether an answer of this many bytes is kept at all: not worth making, otherwise.</summary>
+    public bool HasRoomFor(long bytes) => _settings.MaxEntries > 0 && EntrySize + bytes <= _settings.MaxBytes;
+
     public bool TryFind(RecordId id, out ClaimResult found)
     {
         lock (_lock)

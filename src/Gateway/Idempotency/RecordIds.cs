@@ -37,6 +37,16 @@ internal sealed class RecordIds(GatewaySettings settings, IIdempotencyStore stor
         return new Guid(bytes, bigEndian: true).ToString();
     }
 
+    /// <summary>The name of a body that is kept apart from its record: another for every claim.</summary>
+    public static string NameOfBody(byte[] secret, RecordId id, ClaimToken token)
+    {
+        var hash = new FieldHash(stackalloc byte[256]);
+        hash.Add("answer\0"); // no policy has that name
+        hash.Add(id.Digest);
+        hash.Add(token.Value.ToString("n"));
+        return hash.HmacSha256(secret).ToString();
+    }
+
     internal static RecordId Create(byte[] secret, RequestValues values, IdempotencyPolicy policy, string key)
     {
         var hash = new FieldHash(stackalloc byte[512]);

@@ -25,9 +25,14 @@ internal sealed record RecordedAnswer(Problem? Problem, string? Detail = null, D
             return new RecordedAnswer(null, Stored: stored);
         }
 
-        // In an object of its own: RFC 9457 reserves the member status for the status of this answer.
+        return NotKept(stored, stored.Tombstone.ToString());
+    }
+
+    /// <summary>How an answer ended that cannot be given again. In an object of its own: RFC 9457 reserves the member status for the status of this answer.</summary>
+    public static RecordedAnswer NotKept(StoredResponse stored, string reason)
+    {
         var location = stored.Headers.FirstOrDefault(header => header.Key.Equals("Location", StringComparison.OrdinalIgnoreCase)).Value;
-        var original = new Dictionary<string, object?> { ["status"] = stored.Status, ["location"] = location, ["reason"] = stored.Tombstone.ToString() };
+        var original = new Dictionary<string, object?> { ["status"] = stored.Status, ["location"] = location, ["reason"] = reason };
         return new RecordedAnswer(Problem.AnswerNotKept, Members: new() { ["original"] = original });
     }
 }

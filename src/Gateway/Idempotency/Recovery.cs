@@ -8,7 +8,7 @@ namespace Gateway.Idempotency;
 /// What becomes of a key whose outcome is uncertain, by policy: nothing, the next attempt, or what the backend says when asked. "Absent" counts
 /// only of an attempt that has sent nothing for a while: a slow backend may still be at it, or not have taken it up yet.
 /// </summary>
-internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, BackendProbe probe, RecordSeal seal, RequestJournal journal)
+internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, BackendProbe probe, AnswerRecords records, RequestJournal journal)
 {
     /// <summary>For a retry.</summary>
     /// <param name="policy">What to do.</param>
@@ -75,11 +75,11 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
         var isTooLarge = answer.Body is null || answer.Body.Length > policy.MaxAnswerBytes;
         var reason = isTooLarge ? TombstoneReason.TooLarge : ForwardOutcome.ReasonNotToKeep(answer.Trace, noStore);
         var body = reason == TombstoneReason.None ? answer.Body : null;
-        var record = seal.Write(takeOver.Id, new StoredResponse(answer.Status, RecordedHeaders.Of(answer.Headers, policy), body, reason));
         var mine = takeOver with { Attempt = claimed.Attempt };
         var held = leases.Hold(mine, askedAt);
-        return await leases.EndAsync(held, ClaimEnd.Settle, record)
-            ? new ClaimResult(ClaimState.Settled, takeOver.Fingerprint, Answer: record, Attempt: claimed.Attempt)
+        var written = await records.WriteAsync(policy, mine, new StoredResponse(answer.Status, RecordedHeaders.Of(answer.Headers, policy), body, reason));
+        return await leases.EndAsync(held, ClaimEnd.Settle, written.Record)
+            ? new ClaimResult(ClaimState.Settled, takeOver.Fingerprint, Answer: written.Record, Attempt: claimed.Attempt)
             : new ClaimResult(ClaimState.Uncertain, takeOver.Fingerprint, Attempt: claimed.Attempt);
     }
 }

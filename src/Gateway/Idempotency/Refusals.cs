@@ -9,7 +9,7 @@ namespace Gateway.Idempotency;
 /// Everything that is said to a request which is not forwarded as the first of its key. A policy that observes says it beside the
 /// backend's own answer, and forwards.
 /// </summary>
-internal sealed class Refusals(RecordSeal seal, NearCopies copies, BufferBudget budget, TimeProvider time, RequestJournal journal)
+internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferBudget budget, TimeProvider time, RequestJournal journal)
 {
     /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
     public static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
@@ -78,19 +78,32 @@ internal sealed class Refusals(RecordSeal seal, NearCopies copies, BufferBudget 
     public async Task AnswerSettledAsync(HttpContext context, IdempotencyPolicy policy, KeyClaim claim, RequestDelegate next)
     {
         var id = claim.Request.Id;
-        var answer = RecordedAnswer.Read(seal, journal, policy, id, claim.Found.Answer);
+        var answer = records.Read(policy, id, claim.Found.Answer);
         if (answer.Stored is not { } stored)
         {
-            var retryAfter = answer.Problem == Problem.StoreUnavailable ? StoreRetryAfter : (TimeSpan?)null;
-            await RefuseAsync(context, policy, answer.Problem!, next, answer.Detail, retryAfter, id, answer.Members);
+            await RefuseAsync(context, policy, answer, id, next);
             return;
         }
 
         if (policy.Mode == PolicyMode.Observe)
         {
-            Observed(context, policy, "replayed");
+            Observed(context, policy, "replayed"); // whether a body that is kept apart is still there is not looked at
             await next(context);
             return;
+        }
+
+        var near = claim.Found.Answer;
+        if (stored.Apart is not null)
+        {
+            answer = await records.FetchAsync(policy, id, stored);
+            if (answer.Stored is null)
+            {
+                await RefuseAsync(context, policy, answer, id, next);
+                return;
+            }
+
+            stored = answer.Stored;
+            near = copies.HasRoomFor(stored.Body.Length) ? records.Whole(id, stored) : default;
         }
 
         // A client that reads slowly holds the answer in memory for as long.
@@ -102,7 +115,11 @@ internal sealed class Refusals(RecordSeal seal, NearCopies copies, BufferBudget 
 
         try
         {
-            copies.Add(id, claim.Found.Fingerprint, claim.Found.Answer, claim.AskedAt.Timestamp, claim.Found.Remaining);
+            if (!near.IsEmpty)
+            {
+                copies.Add(id, claim.Found.Fingerprint, near, claim.AskedAt.Timestamp, claim.Found.Remaining);
+            }
+
             journal.Replayed(policy, id, stored.Status);
             await Replay.WriteAsync(context, stored);
         }
@@ -111,6 +128,10 @@ internal sealed class Refusals(RecordSeal seal, NearCopies copies, BufferBudget 
             budget.Return(stored.Body.Length);
         }
     }
+
+    /// <summary>Says what a settled record says when its answer cannot be given.</summary>
+    private Task RefuseAsync(HttpContext context, IdempotencyPolicy policy, RecordedAnswer answer, RecordId id, RequestDelegate next) => RefuseAsync(
+        context, policy, answer.Problem!, next, answer.Detail, answer.Problem == Problem.StoreUnavailable ? StoreRetryAfter : null, id, answer.Members);
 
     /// <summary>The store is down, and the policy prefers an unprotected request to none.</summary>
     public async Task BypassAsync(HttpContext context, IdempotencyPolicy policy, RequestDelegate next)

@@ -68,6 +68,30 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
         Log.NeverSent(logger, record.Short, policy.Name, why, key);
     }
 
+    /// <param name="policy">For the metric.</param>
+    /// <param name="result"><c>apart</c>, or <c>inline</c> when the answers' server did not take it.</param>
+    public void BodyWritten(IdempotencyPolicy policy, string result) => metrics.AnswerBody(policy.Name, result);
+
+    /// <summary>The answers' server did not take it, and it is too large for the record.</summary>
+    public void BodyDropped(IdempotencyPolicy policy, RecordId record, int length)
+    {
+        metrics.AnswerBody(policy.Name, "dropped");
+        Log.BodyDropped(logger, record.Short, policy.Name, length);
+    }
+
+    public void BodyFetched(IdempotencyPolicy policy, RecordId record, BodyFetch end)
+    {
+        metrics.AnswerBody(policy.Name, end.ToString().ToLowerInvariant());
+        if (end == BodyFetch.Altered)
+        {
+            Log.BodyAltered(logger, record.Short, policy.Name);
+        }
+        else if (end == BodyFetch.Gone)
+        {
+            Log.BodyGone(logger, record.Short, policy.Name);
+        }
+    }
+
     public void UnusableRecord(IdempotencyPolicy policy, RecordId record, RecordParse parse)
     {
         metrics.UnusableRecord(policy.Name, parse.ToString());

@@ -5,32 +5,37 @@ using Gateway.Storage;
 namespace Gateway.Idempotency;
 
 /// <summary>Ends the claim of a forwarded request in the store, and tells the client what it should know about that, as long as it can be told.</summary>
-internal sealed class Settlement(LeaseKeeper leases, RecordSeal seal, NearCopies copies, RequestJournal journal)
+internal sealed class Settlement(LeaseKeeper leases, AnswerRecords records, NearCopies copies, RequestJournal journal)
 {
     /// <summary>Settles with the answer, or with a tombstone when there is a reason not to keep it.</summary>
-    public async ValueTask SettleAsync(
+    /// <returns>Why the answer is not kept: the given reason, or one that came up.</returns>
+    public async ValueTask<TombstoneReason> SettleAsync(
         HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, TombstoneReason reason, ReadOnlyMemory<byte> body)
     {
         var status = trace.Status ?? 0;
         var headers = reason == TombstoneReason.Headers ? [] : RecordedHeaders.Of(context.Response.Headers, policy);
-        var record = seal.Write(claim.Request.Id, new StoredResponse(status, headers, body, reason));
-        if (!await leases.EndAsync(claim, ClaimEnd.Settle, record))
+        var response = new StoredResponse(status, headers, body, reason);
+        var written = await records.WriteAsync(policy, claim.Request, response);
+        if (!await leases.EndAsync(claim, ClaimEnd.Settle, written.Record))
         {
             journal.NotRecorded(policy, claim.Request.Id, status);
             Tell(context, policy, IdempotencyStatus.NotRecorded);
-            return;
+            return written.Reason;
         }
 
-        if (claim.Request.Attempt == 1)
+        if (claim.Request.Attempt == 1 && (!written.IsApart || copies.HasRoomFor(body.Length)))
         {
             // The retention of a take-over is what was left of the first claim's, which only the store knows.
-            copies.Add(claim.Request.Id, claim.Request.Fingerprint, record, claim.RenewedAt.Timestamp, claim.Request.Retention);
+            var near = written.IsApart ? records.Whole(claim.Request.Id, response) : written.Record;
+            copies.Add(claim.Request.Id, claim.Request.Fingerprint, near, claim.RenewedAt.Timestamp, claim.Request.Retention);
         }
 
-        if (reason != TombstoneReason.None)
+        if (written.Reason != TombstoneReason.None)
         {
             Tell(context, policy, IdempotencyStatus.AnswerNotKept);
         }
+
+        return written.Reason;
     }
 
     /// <param name="context">Whose client is told.</param>

@@ -8,5 +8,8 @@ internal readonly record struct ClaimToken(Guid Value)
 
     public static ClaimToken Create() => new(Guid.NewGuid());
 
+    /// <summary>Reads what <see cref="ToArray"/> writes.</summary>
+    public static ClaimToken From(ReadOnlySpan<byte> bytes) => new(new Guid(bytes, bigEndian: true));
+
     public byte[] ToArray() => Value.ToByteArray(bigEndian: true);
 }

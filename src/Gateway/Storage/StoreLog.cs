@@ -62,4 +62,10 @@ internal static partial class StoreLog
 
     [LoggerMessage(2030, LogLevel.Debug, "Redis client: {Text}")]
     public static partial void Client(ILogger logger, string text);
+
+    [LoggerMessage(2050, LogLevel.Warning, "The answers' server {Server} is failing, bodies cannot be {What}: {Reason}. No request is refused for it before it has run; large answers go into the store, or are not kept, and recorded ones that are there wait for it.")]
+    public static partial void AnswersFailing(ILogger logger, string server, string what, string reason);
+
+    [LoggerMessage(2051, LogLevel.Information, "The answers' server {Server} works again, bodies are {What}.")]
+    public static partial void AnswersRecovered(ILogger logger, string server, string what);
 }

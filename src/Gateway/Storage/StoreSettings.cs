@@ -21,6 +21,8 @@ internal sealed record StoreSettings
     public RedisStoreSettings Redis { get; init; } = new();
 
     public PostgresStoreSettings Postgres { get; init; } = new();
+
+    public AnswersSettings Answers { get; init; } = new();
 }
 
 /// <summary>The section <c>Store:Embedded</c>.</summary>

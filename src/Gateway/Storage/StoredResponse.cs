@@ -26,17 +26,22 @@ internal enum TombstoneReason : byte
     /// <summary>Trailer fields would be lost.</summary>
     Trailers = 7,
 
-    /// <summary>The gateway had no memory left for it (<c>Limits:BufferedBytes</c>).</summary>
+    /// <summary>
+    /// The gateway had no memory left for it (<c>Limits:BufferedBytes</c>), or the answers' server (<c>Store:Answers</c>) did not take it
+    /// and it is too large for its record.
+    /// </summary>
     NoRoom = 8,
 }
 
 /// <summary>The answer of a settled key: as the backend sent it, or a tombstone that says that it ran and how it ended.</summary>
 /// <param name="Status">The backend's status code.</param>
 /// <param name="Headers">End-to-end fields in their order, a pair per line sent.</param>
-/// <param name="Body">The bytes that the backend sent; empty for a tombstone.</param>
+/// <param name="Body">The bytes that the backend sent; empty for a tombstone, and while the body is kept apart.</param>
 /// <param name="Tombstone">Why the answer is not kept; <see cref="TombstoneReason.None"/> for a whole answer.</param>
+/// <param name="Apart">What to fetch the body by; null when it stands in the record.</param>
 internal sealed record StoredResponse(
     int Status,
     IReadOnlyList<KeyValuePair<string, string>> Headers,
     ReadOnlyMemory<byte> Body,
-    TombstoneReason Tombstone = TombstoneReason.None);
+    TombstoneReason Tombstone = TombstoneReason.None,
+    BodyReference? Apart = null);

@@ -10,13 +10,20 @@ internal sealed class GatewayMetrics
     private readonly Meter _meter;
     private readonly Counter<long> _requests;
     private readonly Counter<long> _unusable;
+    private readonly Counter<long> _bodies;
 
     public GatewayMetrics(IMeterFactory meters)
     {
         _meter = meters.Create(MeterName);
         _requests = _meter.CreateCounter<long>("gateway.idempotency.requests", "{request}", "Covered requests by policy and by what became of them.");
         _unusable = _meter.CreateCounter<long>("gateway.idempotency.unusable_records", "{record}", "Recorded answers that could not be used, by policy and by reason.");
+        _bodies = _meter.CreateCounter<long>("gateway.idempotency.answer_bodies", "{body}", "Bodies of the size that is kept apart, by policy and by what became of them.");
     }
+
+    /// <param name="policy">The policy's name.</param>
+    /// <param name="result">Of a first answer <c>apart</c>, <c>inline</c> or <c>dropped</c>; of a replay <c>read</c>, <c>gone</c>, <c>altered</c> or <c>unreachable</c>.</param>
+    public void AnswerBody(string policy, string result) =>
+        _bodies.Add(1, new KeyValuePair<string, object?>("policy", policy), new KeyValuePair<string, object?>("result", result));
 
     /// <param name="policy">The policy's name.</param>
     /// <param name="reason">Corrupt, Forged, UnknownKey and the like.</param>

@@ -22,6 +22,10 @@ internal sealed record Attempt(string Gateway, bool IsChanged, TimeSpan Sent, Ti
 
     public bool IsReplay => Answer is { IsReplay: true };
 
+    /// <summary>The gateway said that the request was executed, and that its answer is not where it was kept.</summary>
+    public bool IsLostAnswer => Problem == "answer-not-kept"
+        && Answer!.Problem!.Value.TryGetProperty("original", out var original) && original.GetProperty("reason").GetString() == "Gone";
+
     /// <summary>The gateway said that the store does not have this answer.</summary>
     public bool IsNotRecorded => Status == "not-recorded";
 

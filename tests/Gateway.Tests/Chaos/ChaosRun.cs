@@ -35,14 +35,15 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
         await using var honest = await HonestBackend.StartAsync();
         await using var store = ChaosStore.Create(settings.Store);
         await store.StartAsync();
+        await using var answers = settings.AnswersApart ? await ChaosAnswers.StartAsync() : null;
         var nodes = await Task.WhenAll(Enumerable.Range(1, settings.Gateways)
-            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, honest.Url, settings.Defects)));
+            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, honest.Url, settings.Defects, answers?.Environment)));
         try
         {
             using var client = new ChaosClient(nodes, _clock);
             using var honestWork = new HonestWork(honest, nodes);
             var nemesis = new Nemesis(
-                new FaultDeck(nodes, store, Dice.For(settings.Seed, "faults")), Dice.For(settings.Seed, "nemesis"), _clock);
+                new FaultDeck(nodes, store, answers, Dice.For(settings.Seed, "faults")), Dice.For(settings.Seed, "nemesis"), _clock);
 
             await WarmUpAsync(client, nodes);
             _clock.Restart();

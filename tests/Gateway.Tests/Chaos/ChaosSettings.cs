@@ -10,17 +10,20 @@ namespace Gateway.Tests.Chaos;
 /// <param name="Gateways">How many processes; the embedded store serves one only.</param>
 /// <param name="Defects">Deliberate defects of the test build (see <c>src/Gateway/TestHooks.cs</c>), separated by commas; null for the product.</param>
 /// <param name="LogFile">Where progress is written for someone to follow; null for nobody.</param>
-internal sealed record ChaosSettings(string Store, ulong Seed, TimeSpan Duration, int Gateways, string? Defects = null, string? LogFile = null)
+/// <param name="AnswersApart">Large answers are kept apart, in a server that is faulted too and loses what it has.</param>
+internal sealed record ChaosSettings(
+    string Store, ulong Seed, TimeSpan Duration, int Gateways, string? Defects = null, string? LogFile = null, bool AnswersApart = false)
 {
     /// <summary>The line that repeats this run.</summary>
     public string CommandLine => string.Create(
         CultureInfo.InvariantCulture,
-        $"./chaos.sh --store {Store} --seed {Seed} --minutes {Duration.TotalMinutes:0.###} --gateways {Gateways}{(Defects is null ? "" : $" --defects {Defects}")}");
+        $"./chaos.sh --store {Store} --seed {Seed} --minutes {Duration.TotalMinutes:0.###} --gateways {Gateways}{(Defects is null ? "" : $" --defects {Defects}")}{(AnswersApart ? " --answers apart" : "")}");
 
     /// <param name="store">Unless CHAOS_STORE names another.</param>
     /// <param name="seed">Unless CHAOS_SEED names another; null for a fresh one.</param>
     /// <param name="seconds">Unless CHAOS_MINUTES (fractions allowed) says otherwise.</param>
-    public static ChaosSettings FromEnvironment(string store, ulong? seed, int seconds)
+    /// <param name="answersApart">Unless CHAOS_ANSWERS is <c>apart</c>, which says so too.</param>
+    public static ChaosSettings FromEnvironment(string store, ulong? seed, int seconds, bool answersApart = false)
     {
         var where = Text("CHAOS_STORE") ?? store;
         return new(
@@ -29,7 +32,8 @@ internal sealed record ChaosSettings(string Store, ulong Seed, TimeSpan Duration
             Text("CHAOS_MINUTES") is { } minutes ? TimeSpan.FromMinutes(double.Parse(minutes, CultureInfo.InvariantCulture)) : TimeSpan.FromSeconds(seconds),
             where == "embedded" ? 1 : int.Parse(Text("CHAOS_GATEWAYS") ?? "2", CultureInfo.InvariantCulture),
             Text("CHAOS_DEFECTS"),
-            Text("CHAOS_LOG"));
+            Text("CHAOS_LOG"),
+            answersApart || Text("CHAOS_ANSWERS") == "apart");
     }
 
     /// <summary>Whether <c>chaos.sh</c>, or somebody by hand, asks for one run in place of the suite's.</summary>

@@ -34,7 +34,7 @@ internal sealed class ChaosVerdict(
 
     private void JudgeKeys(byte[] secret)
     {
-        var checker = new HistoryChecker(ledger, healedAt);
+        var checker = new HistoryChecker(ledger, healedAt, settings.AnswersApart ? ChaosAnswers.MinBytes : null);
         var history = new KeyHistory(checker, injections, [.. nodes.Select(node => (node.Name, (IEnumerable<string>)node.Process.Output))]);
         foreach (var operation in operations)
         {
@@ -89,7 +89,7 @@ internal sealed class ChaosVerdict(
         int Count(Completion completion) => attempts.Count(attempt => attempt.Completion == completion);
         var faults = string.Join(", ", injections.GroupBy(injection => injection.Fault.Kind).OrderBy(kind => kind.Key, StringComparer.Ordinal).Select(kind => $"{kind.Key} {kind.Count()}"));
         return $"chaos: {settings.Store}, seed {settings.Seed}: {attempts.Count} requests ({Count(Completion.Ok)} ok, {Count(Completion.Fail)} fail, "
-            + $"{Count(Completion.Unknown)} unknown), {operations.Count} keys, {ledger.Count} executions, {attempts.Count(attempt => attempt.IsReplay)} replays, "
+            + $"{Count(Completion.Unknown)} unknown), {operations.Count} keys, {ledger.Count} executions, {attempts.Count(attempt => attempt.IsReplay)} replays, {attempts.Count(attempt => attempt.IsLostAnswer)} lost answers, "
             + $"{attempts.Count(attempt => attempt.Answer?.Status == 409)} conflicts (409), {attempts.Count(attempt => attempt.Answer?.Status == 422)} refused bodies (422), "
             + $"{operations.Count(operation => operation.Final?.Problem == "outcome-uncertain")} uncertain keys, {passages.Count} requests without a key, "
             + $"{injections.Count} faults ({faults}), gateway errors ({Errors}), at most {nodes.Max(Mebibytes)} MiB of memory"

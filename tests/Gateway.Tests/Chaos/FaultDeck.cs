@@ -3,7 +3,7 @@ using Gateway.Tests.Support;
 namespace Gateway.Tests.Chaos;
 
 /// <summary>All faults that there are. Which one comes next, where, and for how long, is the dice's choice.</summary>
-internal sealed class FaultDeck(IReadOnlyList<GatewayNode> nodes, ChaosStore store, Dice dice)
+internal sealed class FaultDeck(IReadOnlyList<GatewayNode> nodes, ChaosStore store, ChaosAnswers? answers, Dice dice)
 {
     private static readonly TcpDirections[] Silences = [TcpDirections.ToServer, TcpDirections.ToClient, TcpDirections.Both];
 
@@ -12,7 +12,9 @@ internal sealed class FaultDeck(IReadOnlyList<GatewayNode> nodes, ChaosStore sto
 
     private readonly IReadOnlyList<(string Name, TcpProxy Link)> _backendLinks = [.. nodes.Select(node => ($"{node.Name}-backend", node.BackendLink))];
 
-    public Fault Draw() => dice.Next(100) switch
+    public Fault Draw() => answers is not null && dice.Chance(40) ? answers.Draw(dice) : DrawOther();
+
+    private Fault DrawOther() => dice.Next(100) switch
     {
         < 26 when _storeLinks.Count > 0 => DrawLink("store", _storeLinks),
         < 42 => DrawLink("backend", _backendLinks),

@@ -46,7 +46,8 @@ internal sealed class GatewayNode : IAsyncDisposable
     /// <summary>Of every SIGTERM that did not end as it should: exit code 0, in time.</summary>
     public ConcurrentQueue<string> BadExits { get; } = new();
 
-    public static async Task<GatewayNode> StartAsync(string name, ChaosStore store, string backend, string honest, string? defects)
+    public static async Task<GatewayNode> StartAsync(
+        string name, ChaosStore store, string backend, string honest, string? defects, IReadOnlyDictionary<string, string>? more = null)
     {
         var node = new GatewayNode(
             name, store.Endpoint is { } endpoint ? TcpProxy.Start(endpoint) : null, TcpProxy.Start(backend.Replace("http://", "", StringComparison.Ordinal)));
@@ -65,6 +66,11 @@ internal sealed class GatewayNode : IAsyncDisposable
             new GatewayRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest", BackendTimeout),
             new GatewayRoute(HonestWork.LockedPath + "/{resource}", honest, "alone", BackendTimeout));
         var environment = new Dictionary<string, string>(store.Environment) { ["Logging__LogLevel__Gateway"] = "Debug" };
+        foreach (var (setting, value) in more ?? new Dictionary<string, string>())
+        {
+            environment[setting] = value;
+        }
+
         if (defects is not null)
         {
             environment["GATEWAY_DEFECTS"] = defects;

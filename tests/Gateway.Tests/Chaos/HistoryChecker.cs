@@ -8,7 +8,8 @@ namespace Gateway.Tests.Chaos;
 /// </summary>
 /// <param name="ledger">All of the backend's executions, whoever asked for them.</param>
 /// <param name="healedAt">When the last fault had been healed and the last lease was over.</param>
-internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, TimeSpan healedAt)
+/// <param name="losesFrom">Answers of this length and more may be lost, and then, by an instance that remembers them, be given after all; null when none may.</param>
+internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, TimeSpan healedAt, int? losesFrom = null)
 {
     private static readonly string[] OwnWords =
         ["in-progress", "outcome-uncertain", "answer-not-kept", "store-unavailable", "shutting-down", "backend-unreachable", "key-reused"];
@@ -26,6 +27,7 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
             .. Asked(operation, executions, attempts),
             .. attempts.SelectMany(attempt => Origin(operation, attempt)),
             .. attempts.SelectMany(Marks),
+            .. Lost(executions, attempts),
             .. Waiting(attempts),
             .. Replays(attempts),
             .. Lasting(operation, attempts),
@@ -122,6 +124,12 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
         }
     }
 
+    /// <summary>An answer is said to be lost only if there was one, and only where it may be.</summary>
+    private IEnumerable<string> Lost(Execution[] executions, Attempt[] attempts) => attempts
+        .Where(attempt => attempt.IsLostAnswer
+            && !executions.Any(execution => execution.IsReplayable && execution.At < attempt.Ended && execution.Answer.Length >= losesFrom))
+        .Select(attempt => $"an answer that cannot have been lost: {attempt}");
+
     /// <summary>
     /// Invariant 25: no lease outlives the faults. A try of its own that the store did not answer in time, on a busy machine, may begin a new one.
     /// </summary>
@@ -199,7 +207,7 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
             }
         }
 
-        var notKept = attempts.Where(attempt => attempt.Problem == "answer-not-kept").MinBy(attempt => attempt.Ended);
+        var notKept = attempts.Where(attempt => attempt is { Problem: "answer-not-kept", IsLostAnswer: false }).MinBy(attempt => attempt.Ended);
         foreach (var later in attempts.Where(attempt => notKept is not null && attempt.Sent > notKept.Ended && !attempt.SaysNothing))
         {
             if (later.Problem is not ("answer-not-kept" or "key-reused"))
@@ -229,7 +237,7 @@ internal sealed class HistoryChecker(IReadOnlyCollection<Execution> ledger, Time
             : seen.OrderBy(attempt => attempt.Ended).Take(1).Select(attempt => (attempt, TimeSpan.MaxValue));
         return records.SelectMany(record => attempts
             .Where(attempt => attempt.Sent > record.Answer.Ended && attempt.Ended < record.Until)
-            .Where(attempt => attempt.IsChanged == record.Answer.IsChanged && !attempt.SaysNothing)
+            .Where(attempt => attempt.IsChanged == record.Answer.IsChanged && !attempt.SaysNothing && !attempt.IsLostAnswer)
             .Where(attempt => !attempt.IsReplay || attempt.ExecutionId != record.Answer.ExecutionId)
             .Select(attempt => $"the answer was recorded, but: {attempt}"));
     }

@@ -305,7 +305,44 @@ public sealed class HistoryCheckerTests
         Assert.Contains(Check(), wrong => wrong.StartsWith("still in progress", StringComparison.Ordinal));
     }
 
-    private IReadOnlyList<string> Check() => new HistoryChecker(_ledger, TimeSpan.FromSeconds(HealedAt)).Check(_operation);
+    [Fact]
+    public void Harmless_AnAnswerThatMayBeLost_IsLost_AndGivenByWhoRemembersIt()
+    {
+        Answered(() => Executed());
+        Gone();
+        Answered(_ledger[0], isReplay: true);
+        Finally(Gone);
+
+        Assert.Empty(Check(losesFrom: 5));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData(100)]
+    public void AnAnswerThatMayNotBeLost_AndIs_IsSeen(int? losesFrom)
+    {
+        Answered(() => Executed());
+        Finally(Gone);
+
+        Assert.Contains(Check(losesFrom), wrong => wrong.StartsWith("an answer that cannot have been lost", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void ExecutedAgain_AfterItsAnswerWasLost_IsSeen()
+    {
+        Answered(() => Executed());
+        Gone();
+        Finally(() => Answered(() => Executed()));
+
+        Assert.Contains("executed more than once", Check(losesFrom: 5));
+    }
+
+    private IReadOnlyList<string> Check(int? losesFrom = null) => new HistoryChecker(_ledger, TimeSpan.FromSeconds(HealedAt), losesFrom).Check(_operation);
+
+    private void Gone() => Add(
+        Next(),
+        new Answer(409, [new("Content-Type", "application/problem+json")], """{"type":"/p#answer-not-kept","original":{"status":201,"reason":"Gone"}}"""u8.ToArray()),
+        isChanged: false);
 
     /// <summary>Now: between the attempts that are written down before and after.</summary>
     private Execution Executed(ExecutionKind kind = ExecutionKind.Created, string scope = "alice", bool isChanged = false)

@@ -213,20 +213,40 @@ public sealed class ExampleTests : IAsyncLifetime
 
     private static string Booked(string reference) => $$"""{"ref":"{{reference}}","state":"booked"}""";
 
+    [RedisFact(ownServer: true)]
+    public async Task AnswersApart_AReportThatItsServerLost_IsNotMadeAgain()
+    {
+        await using var answers = await RedisServer.StartOwnAsync("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru");
+        await StartAsync("answers-apart", "reporting", environment: [("Store__Answers__Redis__Configuration", answers.Configuration), ("Idempotency__NearCopy__MaxEntries", "0")]);
+        var report = new string('x', 2_000_000);
+        Backend.Handler = context => AnswerAsync(context, 201, report, ("Location", "/reports/1"));
+
+        var first = await PostAsync("/reports", "{}");
+        var replay = await PostAsync("/reports", "{}");
+        await answers.FlushAllAsync();
+        var lost = await PostAsync("/reports", "{}");
+
+        Assert.Single(Posts);
+        Assert.Equal((201, report), (first.Status, first.Text));
+        Expect.Replay(first, replay);
+        Expect.Problem(409, "answer-not-kept", lost);
+    }
+
     private IReadOnlyList<Arrival> Posts => [.. Backend.Ledger.Where(arrival => arrival.Method == "POST")];
 
-    /// <summary>The file as it is shipped; only the backend's address and the file of keys are others.</summary>
-    private async Task StartAsync(string example, string cluster, TokenIssuer? tokens = null)
+    /// <summary>The file as it is shipped; only the addresses of servers and the file of keys are others.</summary>
+    private async Task StartAsync(string example, string cluster, TokenIssuer? tokens = null, params (string Name, string Value)[] environment)
     {
-        var environment = new Dictionary<string, string> { [$"ReverseProxy__Clusters__{cluster}__Destinations__one__Address"] = Backend.Url };
+        var overrides = environment.ToDictionary(item => item.Name, item => item.Value);
+        overrides[$"ReverseProxy__Clusters__{cluster}__Destinations__one__Address"] = Backend.Url;
         var keysFile = Path.GetTempFileName();
         if (tokens is not null)
         {
             await File.WriteAllTextAsync(keysFile, tokens.KeySet);
-            environment["Authentication__Jwt__KeysFile"] = keysFile;
+            overrides["Authentication__Jwt__KeysFile"] = keysFile;
         }
 
-        _gateway = await GatewayProcess.StartAsync(RepositoryFiles.Read($"config/examples/{example}.json"), environment);
+        _gateway = await GatewayProcess.StartAsync(RepositoryFiles.Read($"config/examples/{example}.json"), overrides);
         File.Delete(keysFile);
     }
 

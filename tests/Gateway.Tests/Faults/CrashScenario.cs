@@ -14,7 +14,8 @@ namespace Gateway.Tests.Faults;
 /// <param name="store">The section <c>Store</c>.</param>
 /// <param name="method">POST unless given.</param>
 /// <param name="body">A small one unless given.</param>
-internal sealed class CrashScenario(object store, HttpMethod? method = null, string body = "{}") : IAsyncDisposable
+/// <param name="padding">How much longer than its words the backend's answer is.</param>
+internal sealed class CrashScenario(object store, HttpMethod? method = null, string body = "{}", int padding = 0) : IAsyncDisposable
 {
     /// <summary>The shortest that a policy allows.</summary>
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(2);
@@ -98,8 +99,9 @@ internal sealed class CrashScenario(object store, HttpMethod? method = null, str
         }
         else
         {
-            Assert.Equal((201, "execution 1"), (last.Status, last.Text));
-            Assert.Equal((201, "execution 1", true), (again.Status, again.Text, again.IsReplay));
+            var text = $"execution 1{new string(' ', padding)}";
+            Assert.Equal((201, text), (last.Status, last.Text));
+            Assert.Equal((201, text, true), (again.Status, again.Text, again.IsReplay));
         }
     }
 
@@ -112,6 +114,6 @@ internal sealed class CrashScenario(object store, HttpMethod? method = null, str
     private Task AnswerAsync(HttpContext context)
     {
         context.Response.StatusCode = StatusCodes.Status201Created;
-        return context.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"execution {Arrivals.Count}"));
+        return context.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"execution {Arrivals.Count}{new string(' ', padding)}"));
     }
 }

@@ -48,7 +48,7 @@ public sealed partial class DocsTests
     [Fact]
     public void ContractDocument_ListsEveryReasonWhyAnAnswerIsNotKept() =>
         Assert.Equal(
-            Enum.GetNames<TombstoneReason>().Except([nameof(TombstoneReason.None)]).Order(),
+            Enum.GetNames<TombstoneReason>().Except([nameof(TombstoneReason.None)]).Concat([nameof(BodyFetch.Gone), nameof(BodyFetch.Altered)]).Order(),
             Documents.Rows(Documents.Section(Contract, "Answers that are not kept")).Select(row => row.First).Order());
 
     [Fact]

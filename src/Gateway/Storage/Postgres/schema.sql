@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS idempotency_records (
   expires_at    timestamptz NOT NULL CHECK (expires_at >= lease_until),                -- end of the retention: a record past this reads as absent
   answer        bytea       CHECK ((answer IS NOT NULL) = (state = 'settled')),        -- status, headers and body (RecordFormat), perhaps sealed
   response_code integer     GENERATED ALWAYS AS (                                      -- for people; null of a sealed answer
-                              CASE WHEN octet_length(answer) >= 14 AND get_byte(answer, 0) = 1
+                              CASE WHEN octet_length(answer) >= 14 AND get_byte(answer, 0) IN (1, 2)
                                    THEN get_byte(answer, 2) * 256 + get_byte(answer, 3) END) STORED,
   attempt       integer     NOT NULL DEFAULT 1 CHECK (attempt >= 1),                   -- one more for every take-over
   probe         bytea       CHECK (probe IS NULL OR state <> 'settled'),               -- for the sweeper, until settled

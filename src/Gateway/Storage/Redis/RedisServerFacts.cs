@@ -16,6 +16,9 @@ internal sealed record RedisServerFacts(
     /// <summary>Names one run of one server as a master: what it acknowledged in it, it has, unless it was deleted.</summary>
     public string Identity => $"{RunId}/{ReplicationId}";
 
+    /// <summary>No <c>maxmemory</c> is set.</summary>
+    public bool IsMemoryUnbounded { get; init; }
+
     public static RedisServerFacts Parse(string info)
     {
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -30,7 +33,10 @@ internal sealed record RedisServerFacts(
 
         return new RedisServerFacts(
             Text("run_id"), Text("master_replid"), Text("redis_version"), Text("maxmemory_policy"), Number("aof_enabled") == 1, (int)Number("connected_slaves"),
-            fields.ContainsKey("min_slaves_good_slaves"));
+            fields.ContainsKey("min_slaves_good_slaves"))
+        {
+            IsMemoryUnbounded = Text("maxmemory") == "0",
+        };
 
         string Text(string name) => fields.GetValueOrDefault(name, "");
         long Number(string name) => long.TryParse(Text(name), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
