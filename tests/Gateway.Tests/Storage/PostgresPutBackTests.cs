@@ -1,7 +1,7 @@
-using Microsoft.Extensions.Logging.Testing;
 using Gateway.Storage;
 using Gateway.Storage.Postgres;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging.Testing;
 using Npgsql;
 using Xunit;
 

@@ -1,9 +1,9 @@
-using Microsoft.Extensions.Logging.Testing;
 using System.Diagnostics;
 using System.Globalization;
 using Gateway.Storage;
 using Gateway.Storage.Postgres;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging.Testing;
 using Npgsql;
 using Xunit;
 using Xunit.Abstractions;

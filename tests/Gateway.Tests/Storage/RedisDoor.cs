@@ -1,7 +1,7 @@
-using Microsoft.Extensions.Logging.Testing;
 using System.Diagnostics;
 using Gateway.Storage;
 using Gateway.Storage.Redis;
+using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Storage;

@@ -1,8 +1,8 @@
-using Microsoft.Extensions.Logging.Testing;
 using System.Net.Sockets;
 using Gateway.Storage;
 using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Storage;

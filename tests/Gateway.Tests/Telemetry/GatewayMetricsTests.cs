@@ -39,11 +39,15 @@ public sealed class GatewayMetricsTests : IDisposable
         AssertRequest(slug, () => _journal.Refused(_policy, Problem.All.Single(problem => problem.Slug == slug), record: null));
 
     [Theory]
+    [MemberData(nameof(Slugs))]
+    public void WhatWasNeverSent_IsCountedByWhatItsClientWasTold(string slug) => AssertRequest(
+        slug, () => _journal.NeverSent(_policy, default, "refused", default, Problem.All.Single(problem => problem.Slug == slug)));
+
+    [Theory]
     [InlineData(nameof(OutcomeKind.Answered), "recorded")]
     [InlineData(nameof(OutcomeKind.NotKept), "answer-not-kept")]
     [InlineData(nameof(OutcomeKind.Refused), "released")]
     [InlineData(nameof(OutcomeKind.NotForwarded), "released")]
-    [InlineData(nameof(OutcomeKind.NeverSent), "backend-unreachable")]
     [InlineData(nameof(OutcomeKind.UncertainAnswer), "outcome-uncertain")]
     [InlineData(nameof(OutcomeKind.Uncertain), "outcome-uncertain")]
     public void AForward_IsCountedByItsOutcome(string kind, string outcome) =>

@@ -17,17 +17,17 @@ internal static class RedisAddresses
     /// <summary>Options that have a setting of their own, and it.</summary>
     private static readonly (string Option, string Setting)[] Moved =
     [
-        ("user", "Store:Redis:User"),
-        ("password", "Store:Redis:Password or PasswordFile"),
-        ("ssl", "Store:Redis:Tls:Enabled"),
-        ("sslHost", "Store:Redis:Tls:ServerName"),
-        ("sslProtocols", "Store:Redis:Tls:Enabled, which takes TLS 1.2 and 1.3"),
-        ("serviceName", "Store:Redis:Sentinel:ServiceName"),
-        ("sentinelUser", "Store:Redis:Sentinel:User"),
-        ("sentinelPassword", "Store:Redis:Sentinel:Password or PasswordFile"),
+        ("user", "User"),
+        ("password", "Password or PasswordFile"),
+        ("ssl", "Tls:Enabled"),
+        ("sslHost", "Tls:ServerName"),
+        ("sslProtocols", "Tls:Enabled, which takes TLS 1.2 and 1.3"),
+        ("serviceName", "Sentinel:ServiceName"),
+        ("sentinelUser", "Sentinel:User"),
+        ("sentinelPassword", "Sentinel:Password or PasswordFile"),
         ("syncTimeout", "Store:Timeout"),
         ("asyncTimeout", "Store:Timeout"),
-        ("channelPrefix", "Store:Redis:KeyPrefix, which stands before channels too"),
+        ("channelPrefix", "KeyPrefix, which stands before channels too"),
     ];
 
     /// <summary>Options that the gateway decides, because its promise or its limits hang on them.</summary>
@@ -78,7 +78,7 @@ internal static class RedisAddresses
             }
             else if (hasOptions)
             {
-                mistakes.Add(Invariant($"part {place} is no option; end points stand first, and a password with a comma has a place of its own, Store:Redis:Password"));
+                mistakes.Add(Invariant($"part {place} is no option; end points stand first, and a password with a comma has a place of its own, Password"));
             }
             else if (TryParseEndPoint(part) is null)
             {

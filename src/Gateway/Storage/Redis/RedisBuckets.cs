@@ -9,6 +9,7 @@ internal sealed class RedisBuckets
     private readonly OpenBucket?[] _open = new OpenBucket?[RecordId.Buckets];
     private readonly RedisNode?[] _nodes = new RedisNode?[RecordId.Buckets];
     private readonly string?[] _epochs = new string?[RecordId.Buckets];
+    private volatile TaskCompletionSource _looked = NewSignal();
 
     /// <summary>Whether any bucket takes claims.</summary>
     public bool IsAnyOpen => Array.Exists(_open, bucket => bucket is not null);
@@ -43,4 +44,24 @@ internal sealed class RedisBuckets
             }
         }
     }
+
+    /// <summary>A look has ended, well or not.</summary>
+    public void Looked() => Interlocked.Exchange(ref _looked, NewSignal()).TrySetResult();
+
+    /// <summary>Waits until the bucket is open, or time is up.</summary>
+    public async Task WaitAsync(int bucket, TimeSpan patience, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var began = time.GetTimestamp();
+        while (true)
+        {
+            var looked = _looked.Task;
+            var left = patience - time.GetElapsedTime(began);
+            if (Find(bucket) is not null || left <= TimeSpan.Zero || await Task.WhenAny(looked, Task.Delay(left, time, cancellationToken)) != looked)
+            {
+                return;
+            }
+        }
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }

@@ -1,25 +1,20 @@
-using System.Collections.Concurrent;
-using System.Net;
 using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
 
 /// <summary>
 /// Keeps the connection, and knows which masters still have what they acknowledged.
-/// <list type="bullet">
-/// <item>It connects in the background, so that a gateway starts without its store. The client connects again by itself.</item>
-/// <item>Every master is looked at each second, and at once when a connection is lost, a slot moved, or a claim found another server or another
-/// epoch than it expected (<see cref="RedisLook"/>). Its buckets take claims after a look that went well.</item>
-/// </list>
+/// It connects in the background, so that a gateway starts without its store; the client connects again by itself. Every master is looked at each
+/// second, and at once when a connection is lost, a slot moved, or a claim found another server or another epoch than it expected
+/// (<see cref="RedisLook"/>). Its buckets take claims after a look that went well.
 /// </summary>
 internal sealed class RedisConnection : IAsyncDisposable
 {
     private static readonly TimeSpan RestAfterFailure = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan WatchInterval = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan CheckTimeout = WatchInterval;
 
-    /// <summary>Above the client's own wait for silent end points, which is its connect timeout of a second.</summary>
-    private static readonly TimeSpan RolesTimeout = TimeSpan.FromSeconds(3);
+    /// <summary>Of looks that are under way when the process ends.</summary>
+    private static readonly TimeSpan LastLooks = TimeSpan.FromSeconds(3);
 
     private readonly RedisLinks _links;
     private readonly string _description;
@@ -27,37 +22,36 @@ internal sealed class RedisConnection : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _wake = new(0);
-    private readonly ConcurrentDictionary<EndPoint, RedisNode> _nodes = new();
     private readonly RedisBuckets _buckets = new();
+    private readonly RedisNodes _nodes;
+    private readonly RedisOutage _outage;
     private readonly RedisSecret _secret;
     private readonly RedisLook _look;
     private readonly Task _watch;
     private volatile ConnectionMultiplexer? _multiplexer;
     private volatile string _obstacle = "not connected yet";
     private volatile bool _mustAskRoles;
-    private volatile TaskCompletionSource _looked = NewSignal();
     private Task _roles = Task.CompletedTask;
     private Task _secretKept = Task.CompletedTask;
-    private bool _isDown;
-    private string? _refusal;
 
     /// <param name="settings">How to connect.</param>
     /// <param name="description">For the log.</param>
     /// <param name="scripts">Loaded into every server that is met.</param>
-    /// <param name="putBack">Writes the journal of some buckets back; returns how many were missing, and the failure if some could not be written.</param>
+    /// <param name="putBack">Writes the journal of some buckets back.</param>
     /// <param name="time">Local time.</param>
     /// <param name="logger">For the log.</param>
     public RedisConnection(
-        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts,
-        Func<IReadOnlyCollection<int>, Task<(int Count, Exception? Failure)>> putBack, TimeProvider time, ILogger logger)
+        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, RedisPutBack putBack, TimeProvider time, ILogger logger)
     {
         _links = new RedisLinks(settings, time, logger);
         _description = description;
         _time = time;
         _logger = logger;
+        _nodes = new RedisNodes(_buckets, time, logger, description);
+        _outage = new RedisOutage(logger, description);
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
-        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, CheckTimeout, time, logger, _stop.Token);
-        _look = new RedisLook(keys, _buckets, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, CheckTimeout, time, logger, _stop.Token);
+        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
+        _look = new RedisLook(keys, _buckets, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, WatchInterval, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 
@@ -67,16 +61,13 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     /// <summary>The shared secret of record ids.</summary>
     /// <exception cref="StoreUnavailableException">It was not read yet.</exception>
-    public byte[] Secret => _secret.Value ?? throw Unavailable(Obstacle);
-
-    /// <summary>Why nothing takes claims.</summary>
-    private string Obstacle => _nodes.Values.Where(node => node.IsMaster).Select(node => node.Obstacle).FirstOrDefault() ?? _obstacle;
+    public byte[] Secret => _secret.Value ?? throw Unavailable(_nodes.Obstacle ?? _obstacle);
 
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
         await _watch;
-        await Task.WhenAll(_nodes.Values.Select(node => node.Look)).WaitAsync(RolesTimeout, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAll(_nodes.All.Select(node => node.Look)).WaitAsync(LastLooks, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _multiplexer?.Dispose();
         _stop.Dispose();
         _wake.Dispose();
@@ -88,7 +79,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     /// <summary>For claims, and for reads whose absence counts.</summary>
     /// <exception cref="StoreUnavailableException">Its server is not connected, not looked at yet after a doubt, or in quarantine.</exception>
-    public OpenBucket Open(int bucket) => _buckets.Find(bucket) ?? throw Unavailable(_buckets.NodeOf(bucket)?.Obstacle ?? Obstacle);
+    public OpenBucket Open(int bucket) => _buckets.Find(bucket) ?? throw Unavailable(_buckets.NodeOf(bucket)?.Obstacle ?? _nodes.Obstacle ?? _obstacle);
 
     /// <summary>The master that serves a bucket, or did; null when none was met.</summary>
     public RedisNode? NodeOf(int bucket) => _buckets.NodeOf(bucket);
@@ -97,9 +88,9 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <exception cref="StoreUnavailableException">No claim would be taken, or the gateway has only just begun to look.</exception>
     public void RequireReady()
     {
-        if (!_buckets.IsAnyOpen || _nodes.Values.Any(node => node is { IsMaster: true, Identity: null, HasFailed: false }))
+        if (!_buckets.IsAnyOpen || _nodes.IsAnyNew)
         {
-            throw Unavailable(Obstacle);
+            throw Unavailable(_nodes.Obstacle ?? _obstacle);
         }
     }
 
@@ -107,23 +98,8 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <exception cref="StoreUnavailableException">The bucket does not take claims in time.</exception>
     public async Task<OpenBucket> ReopenAsync(OpenBucket seen, TimeSpan patience, CancellationToken cancellationToken)
     {
-        var began = _time.GetTimestamp();
         Doubt(seen);
-        while (_buckets.Find(seen.Number) is null)
-        {
-            var looked = _looked.Task;
-            if (_buckets.Find(seen.Number) is not null)
-            {
-                break;
-            }
-
-            var left = patience - _time.GetElapsedTime(began);
-            if (left <= TimeSpan.Zero || await Task.WhenAny(looked, Task.Delay(left, _time, cancellationToken)) != looked)
-            {
-                break;
-            }
-        }
-
+        await _buckets.WaitAsync(seen.Number, patience, _time, cancellationToken);
         return Open(seen.Number);
     }
 
@@ -139,11 +115,7 @@ internal sealed class RedisConnection : IAsyncDisposable
     public void AskRoles()
     {
         _mustAskRoles = true;
-        foreach (var node in _nodes.Values)
-        {
-            node.MustList = true;
-        }
-
+        _nodes.ListAll();
         Wake();
     }
 
@@ -161,11 +133,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     private bool TryReplace(IConnectionMultiplexer multiplexer)
     {
-        foreach (var node in _nodes.Values)
-        {
-            node.Doubt();
-        }
-
+        _nodes.DoubtAll();
         if (multiplexer is not ConnectionMultiplexer old || Interlocked.CompareExchange(ref _multiplexer, null, old) != old)
         {
             return false;
@@ -175,10 +143,6 @@ internal sealed class RedisConnection : IAsyncDisposable
         _ = Task.Run(() => old.Dispose());
         return true;
     }
-
-    private static bool IsMaster(IServer server) => server.IsConnected && !server.IsReplica;
-
-    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private StoreUnavailableException Unavailable(string obstacle) => new($"{_description}: {obstacle}");
 
@@ -198,11 +162,7 @@ internal sealed class RedisConnection : IAsyncDisposable
             return;
         }
 
-        if (change.EndPoint is { } endPoint && _nodes.TryGetValue(endPoint, out var node))
-        {
-            node.Doubt();
-        }
-
+        _nodes.Doubt(change.EndPoint);
         AskRoles();
     }
 
@@ -251,27 +211,14 @@ internal sealed class RedisConnection : IAsyncDisposable
         if (_mustAskRoles && _roles.IsCompleted)
         {
             _mustAskRoles = false;
-            _roles = AskRolesAsync(multiplexer);
+            _roles = _links.AskRolesAsync(multiplexer, _stop.Token).ContinueWith(_ => Wake(), TaskScheduler.Default);
         }
 
-        var masters = multiplexer.GetServers().Where(IsMaster).Select(server => server.EndPoint).ToHashSet();
-        foreach (var node in _nodes.Values)
+        var masters = RedisLinks.MastersOf(multiplexer);
+        foreach (var node in _nodes.Meet(masters).Where(node => node.Look.IsCompleted))
         {
-            node.IsMaster = masters.Contains(node.EndPoint);
-            if (!node.IsMaster)
-            {
-                _buckets.Close(node);
-            }
-        }
-
-        foreach (var endPoint in masters)
-        {
-            var node = _nodes.GetOrAdd(endPoint, _ => new RedisNode(endPoint, _buckets, _time, _logger, _description));
-            if (node.Look.IsCompleted)
-            {
-                node.IsMaster = true;
-                node.Look = LookAsync(node, multiplexer);
-            }
+            node.IsMaster = true;
+            node.Look = LookAsync(node, multiplexer);
         }
 
         if (masters.Count == 0)
@@ -290,9 +237,13 @@ internal sealed class RedisConnection : IAsyncDisposable
     {
         try
         {
-            await _look.RunAsync(node, multiplexer, [.. _nodes.Values]);
+            await _look.RunAsync(node, multiplexer, _nodes.All);
             node.HasFailed = false;
-            ReportUp();
+            if (!_nodes.IsAnyFailing)
+            {
+                _outage.Up();
+            }
+
             if (node.MustList)
             {
                 // A slot is being moved, or something changed during the look.
@@ -316,60 +267,22 @@ internal sealed class RedisConnection : IAsyncDisposable
             await Task.Delay(RestAfterFailure, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
-        Interlocked.Exchange(ref _looked, NewSignal()).TrySetResult();
-    }
-
-    /// <summary>Asks all end points for their roles. One that is silent takes its time, and holds up nobody.</summary>
-    private async Task AskRolesAsync(ConnectionMultiplexer multiplexer)
-    {
-        try
-        {
-            await multiplexer.ConfigureAsync().WaitAsync(RolesTimeout, _time, _stop.Token);
-        }
-#pragma warning disable CA1031 // what is known stays; the looks decide
-        catch (Exception)
-#pragma warning restore CA1031
-        {
-        }
-
-        Wake();
+        _buckets.Looked();
     }
 
     private void Failed(RedisNode? node, Exception e)
     {
-        var obstacle = RedisErrors.Describe(e);
+        var reason = RedisErrors.Describe(e);
         if (node is null)
         {
-            _obstacle = obstacle;
+            _obstacle = reason;
         }
         else
         {
-            node.Obstacle = _nodes.Count > 1 ? $"{node.EndPoint}: {obstacle}" : obstacle;
+            reason = _nodes.Failed(node, reason);
         }
 
-        ReportDown(node?.Obstacle ?? obstacle, RedisErrors.Refusal(e) ?? (e is StoreUnavailableException ? obstacle : null));
-    }
-
-    /// <summary>Once for an outage, and again when the server tells why: the first sign is often only a closed connection.</summary>
-    private void ReportDown(string reason, string? refusal)
-    {
-        if (!_isDown || (refusal is not null && refusal != _refusal))
-        {
-            _isDown = true;
-            _refusal = refusal;
-            StoreLog.Failing(_logger, _description, reason);
-        }
-    }
-
-    /// <summary>Only when no master is failing any more.</summary>
-    private void ReportUp()
-    {
-        if (_isDown && !_nodes.Values.Any(node => node is { IsMaster: true, HasFailed: true }))
-        {
-            _isDown = false;
-            _refusal = null;
-            StoreLog.Recovered(_logger, _description);
-        }
+        _outage.Down(reason, RedisErrors.Refusal(e) ?? (e is StoreUnavailableException ? reason : null));
     }
 
     private async Task<ConnectionMultiplexer> ConnectAsync()

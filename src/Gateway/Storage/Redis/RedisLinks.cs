@@ -12,6 +12,9 @@ internal sealed class RedisLinks
     /// <summary>Of one look at a server's door, in which it is asked a dozen things.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
+    /// <summary>Above the client's own wait for silent end points, which is its connect timeout of a second.</summary>
+    private static readonly TimeSpan RolesTimeout = TimeSpan.FromSeconds(3);
+
     private readonly RedisOptions _options;
     private readonly string _keyPrefix;
     private readonly TimeProvider _time;
@@ -91,6 +94,24 @@ internal sealed class RedisLinks
         if (known.Count == refusals.Length)
         {
             throw new StoreUnavailableException(Join(known, "the server"));
+        }
+    }
+
+    /// <summary>The end points that are connected and say that they are masters.</summary>
+    public static IReadOnlySet<EndPoint> MastersOf(IConnectionMultiplexer multiplexer) =>
+        multiplexer.GetServers().Where(server => server.IsConnected && !server.IsReplica).Select(server => server.EndPoint).ToHashSet();
+
+    /// <summary>Asks all end points for their roles. One that is silent takes its time, and holds up nobody; what is known stays then.</summary>
+    public async Task AskRolesAsync(ConnectionMultiplexer multiplexer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await multiplexer.ConfigureAsync().WaitAsync(RolesTimeout, _time, cancellationToken);
+        }
+#pragma warning disable CA1031 // whatever the client throws, the looks decide
+        catch (Exception)
+#pragma warning restore CA1031
+        {
         }
     }
 

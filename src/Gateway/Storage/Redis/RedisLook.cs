@@ -14,7 +14,7 @@ namespace Gateway.Storage.Redis;
 /// Every master is looked at for itself: none that is silent or emptied holds up the others.
 /// </summary>
 internal sealed class RedisLook(
-    RedisKeys keys, RedisBuckets buckets, RedisSecret secret, IReadOnlyList<RedisScript> scripts, bool isAcknowledged, Func<IReadOnlyCollection<int>, Task<(int Count, Exception? Failure)>> putBack,
+    RedisKeys keys, RedisBuckets buckets, RedisSecret secret, IReadOnlyList<RedisScript> scripts, bool isAcknowledged, RedisPutBack putBack,
     string description, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
 {
     /// <summary>Twice the time in which every gateway notices: their watches run every second.</summary>
@@ -266,7 +266,7 @@ internal sealed class RedisLook(
     private async Task PutBackAsync(RedisNode node)
     {
         ReportLoss(node, node.IsEmptied);
-        var (count, failure) = await putBack(node.Lost);
+        var (count, failure) = await putBack.RunAsync(node.Lost);
         node.PutBack += count;
         ReportLoss(node, node.PutBack > 0);
         if (failure is not null)

@@ -16,6 +16,9 @@ internal sealed class RedisNode(EndPoint endPoint, RedisBuckets buckets, TimePro
     /// <summary>This server's time.</summary>
     public StoreClock Clock { get; } = new(time);
 
+    /// <summary>The store time after which a claim or a re-created one must not take effect: its caller has been told by then.</summary>
+    public long NotAfter(TimeSpan left) => Clock.Now + RedisArguments.Of(left);
+
     /// <summary>The run of the server under which its buckets were last open; null before that.</summary>
     public string? Identity { get; set; }
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
@@ -9,9 +8,6 @@ namespace Gateway.Storage.Redis;
 /// </summary>
 internal sealed class RedisStore : IIdempotencyStore
 {
-    /// <summary>How many journal entries are written back at a time.</summary>
-    private const int PutBackBatch = 256;
-
     /// <summary>How many leases are renewed at a time: a crowd of them must leave room for claims.</summary>
     private const int RenewBatch = 512;
 
@@ -25,7 +21,6 @@ internal sealed class RedisStore : IIdempotencyStore
     private static readonly RedisValue StateUncertain = "u";
 
     private readonly StoreSettings _settings;
-    private readonly ILogger _logger;
     private readonly RedisConnection _connection;
     private readonly WriteJournal _journal;
     private readonly TimeProvider _time;
@@ -35,22 +30,23 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly RedisCalls _calls;
     private readonly RedisSweep _sweep;
     private readonly RedisReplicas? _replicas;
+    private readonly RedisClaims _claims;
 
     public RedisStore(StoreSettings settings, TimeProvider time, ILogger<RedisStore> logger)
     {
         _settings = settings;
         _time = time;
-        _logger = logger;
         _journal = new WriteJournal(time);
         Description = new RedisOptions(settings).Description;
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
         _forgotten = new RedisAnnouncements(settings.Redis.KeyPrefix + "forgotten", settings.Timeout, time);
-        _connection = new RedisConnection(settings, Description, Scripts, PutBackAsync, time, logger);
+        _connection = new RedisConnection(settings, Description, Scripts, new RedisPutBack(this, _journal, logger), time, logger);
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
         _sweep = new RedisSweep(_calls, _connection, _keys);
         _replicas = settings.Redis.Acknowledge == RedisAcknowledge.Primary ? null
             : new RedisReplicas(_connection.ConnectAnotherAsync, settings.Redis.KeyPrefix, settings.Timeout, time);
+        _claims = new RedisClaims(settings, Description, _connection, _calls, _forgotten, _replicas, time);
     }
 
     public event Action<RecordId>? Changed
@@ -72,7 +68,7 @@ internal sealed class RedisStore : IIdempotencyStore
 
     public async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
     {
-        var reply = await SendClaimAsync(claim, cancellationToken);
+        var reply = await _claims.SendAsync(claim, cancellationToken);
         var result = RedisReply.ToClaimResult(reply, claim.Fingerprint);
         if (result.State == ClaimState.Claimed)
         {
@@ -136,7 +132,7 @@ internal sealed class RedisStore : IIdempotencyStore
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)
     {
         var bucket = _connection.Open(id.Bucket);
-        RedisValue[] arguments = [ClaimToken.Create().ToArray(), NotAfter(bucket.Node, _settings.Timeout), Milliseconds(IIdempotencyStore.ForgottenFor), _forgotten.Channel];
+        RedisValue[] arguments = [ClaimToken.Create().ToArray(), bucket.Node.NotAfter(_settings.Timeout), RedisArguments.Of(IIdempotencyStore.ForgottenFor), _forgotten.Channel];
         var reply = await _calls.RunAsync(ForgetScript, _keys.Of(id), arguments, bucket, cancellationToken);
         return RedisReply.ToIsForgotten(reply);
     }
@@ -156,74 +152,6 @@ internal sealed class RedisStore : IIdempotencyStore
         await (_replicas?.DisposeAsync() ?? default);
     }
 
-    /// <summary>
-    /// Once, and once more where nothing was executed: the server's clock was ahead of the estimate, or the server is not the one that was
-    /// looked at. All of it within one timeout.
-    /// </summary>
-    private async ValueTask<RedisResult[]> SendClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
-    {
-        var began = _time.GetTimestamp();
-        var bucket = _connection.Open(claim.Id.Bucket);
-        _ = _forgotten.FollowAsync(_connection.Database.Multiplexer);
-        for (var isFirst = true; ; isFirst = false)
-        {
-            RedisResult[]? reply;
-            try
-            {
-                reply = await _calls.RunFencedAsync(bucket.Fence.Claim, _keys.OfClaim(claim), ClaimArguments(claim, bucket, Left()), bucket, Left());
-            }
-            catch (StoreUnavailableException e) when (RedisErrors.IsBetween(e.InnerException))
-            {
-                // The slot is being moved. What is on record can be told all the same.
-                if (await PeekAsync(claim.Id, bucket, cancellationToken) is { } onRecord)
-                {
-                    return onRecord;
-                }
-
-                throw;
-            }
-
-            var isElsewhere = reply is null || RedisReply.IsOfAnotherEpoch(reply);
-            if (reply is not null && !RedisReply.IsLate(reply) && !isElsewhere)
-            {
-                bucket.Node.Clock.Set((long)reply[2]);
-                if (_replicas is not null && RedisReply.IsClaimed(reply))
-                {
-                    await _replicas.RequireAsync(bucket, Left());
-                }
-
-                return reply;
-            }
-
-            if (!isElsewhere)
-            {
-                bucket.Node.Clock.Set((long)reply![2]);
-            }
-
-            if (!isFirst || Left() <= TimeSpan.Zero)
-            {
-                throw new StoreUnavailableException(isElsewhere ? $"{Description}: the server is being checked" : "Redis executed the claim too late");
-            }
-
-            bucket = isElsewhere ? await _connection.ReopenAsync(bucket, Left(), cancellationToken) : bucket;
-        }
-
-        TimeSpan Left() => _settings.Timeout - _time.GetElapsedTime(began);
-    }
-
-    /// <summary>What is on record, wherever it is, when it cannot be claimed; null when nothing is.</summary>
-    private async ValueTask<RedisResult[]?> PeekAsync(RecordId id, OpenBucket bucket, CancellationToken cancellationToken)
-    {
-        var reply = await _calls.RunAsync(WatchScript, _keys.Of(id), [ClaimToken.Create().ToArray(), ""], bucket, cancellationToken);
-        return RedisReply.IsAbsent(reply) ? null : reply;
-    }
-
-    private static RedisValue[] ClaimArguments(in ClaimRequest claim, OpenBucket bucket, TimeSpan left) =>
-    [
-        claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention), NotAfter(bucket.Node, left),
-        claim.TakeOver, ToValue(claim.Probe), bucket.Epoch,
-    ];
-
     /// <summary>Settles a claim or marks it uncertain, and remembers it once the server has acknowledged it.</summary>
     private async ValueTask<WriteResult> EndAsync(
         ClaimRequest claim, ClaimEnd end, RedisValue state, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
@@ -233,8 +161,8 @@ internal sealed class RedisStore : IIdempotencyStore
         {
             RedisValue[] arguments =
             [
-                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Retention), state, ToValue(answer), claim.Attempt,
-                ToValue(claim.Probe),
+                claim.Token.ToArray(), claim.Fingerprint.ToArray(), RedisArguments.Of(claim.Retention), state, RedisArguments.Of(answer), claim.Attempt,
+                RedisArguments.Of(claim.Probe),
             ];
             result = _replicas is not null && end == ClaimEnd.Settle
                 ? await SettleOnReplicaAsync(_replicas, claim, arguments)
@@ -281,8 +209,8 @@ internal sealed class RedisStore : IIdempotencyStore
             RenewScript,
             claim,
             [
-                claim.Token.ToArray(), claim.Fingerprint.ToArray(), Milliseconds(claim.Lease), Milliseconds(claim.Retention),
-                NotAfter(_connection.NodeOf(claim.Id.Bucket), _settings.Timeout), claim.Attempt, ToValue(claim.Probe),
+                claim.Token.ToArray(), claim.Fingerprint.ToArray(), RedisArguments.Of(claim.Lease), RedisArguments.Of(claim.Retention),
+                _connection.NodeOf(claim.Id.Bucket)?.NotAfter(_settings.Timeout) ?? 0, claim.Attempt, RedisArguments.Of(claim.Probe),
             ],
             cancellationToken);
         if (result is WriteResult.Done or WriteResult.Recreated)
@@ -291,54 +219,6 @@ internal sealed class RedisStore : IIdempotencyStore
         }
 
         return result;
-    }
-
-    /// <summary>Writes the journal of some buckets to a server that may have lost it. Every write compares tokens, so that repeating one is harmless.</summary>
-    /// <returns>How many were missing, and the failure if some could not be written; to be repeated then.</returns>
-    private async Task<(int Count, Exception? Failure)> PutBackAsync(IReadOnlyCollection<int> buckets)
-    {
-        Exception? failure = null;
-        var count = 0;
-        foreach (var batch in _journal.Last().Where(entry => buckets.Contains(entry.Claim.Id.Bucket)).Chunk(PutBackBatch))
-        {
-            var results = await Task.WhenAll(batch.Select(TryPutBackAsync));
-            count += results.Count(result => result == WriteResult.Recreated);
-            foreach (var (entry, _) in batch.Zip(results).Where(pair => pair.Second == WriteResult.Foreign && pair.First.End != ClaimEnd.Release))
-            {
-                StoreLog.ClaimForeign(_logger, entry.Claim.Id.Short);
-            }
-
-            if (failure is not null)
-            {
-                break;
-            }
-        }
-
-        return (count, failure);
-
-        // A claim that was released meanwhile is not put back, and is released again if it was on its way.
-        async Task<WriteResult> TryPutBackAsync(WriteJournal.Entry read)
-        {
-            try
-            {
-                var entry = _journal.IsOutdated(read, out var last) ? last : read;
-                while (true)
-                {
-                    var result = entry.End is { } end ? await this.EndAsync(entry.Claim, end, entry.Answer) : await RenewAsync(entry.Claim, CancellationToken.None);
-                    if (!_journal.IsOutdated(entry, out last))
-                    {
-                        return result;
-                    }
-
-                    entry = last;
-                }
-            }
-            catch (StoreUnavailableException e)
-            {
-                failure = e;
-                return WriteResult.Unknown;
-            }
-        }
     }
 
     private async ValueTask<WriteResult> WriteAsync(RedisScript script, ClaimRequest claim, RedisValue[] arguments, CancellationToken cancellationToken)
@@ -353,13 +233,4 @@ internal sealed class RedisStore : IIdempotencyStore
             return RedisReply.ToWriteResult(await _calls.RunAsync(script, _keys.Of(claim.Id), arguments, bucket: null, cancellationToken));
         }
     }
-
-    /// <summary>The store time after which a claim or a re-created one must not take effect: its caller has been told by then.</summary>
-    private static long NotAfter(RedisNode? node, TimeSpan left) => (node?.Clock.Now ?? 0) + Milliseconds(left);
-
-    private static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
-
-    /// <summary>Without a copy where the memory is a whole array, as records are.</summary>
-    private static RedisValue ToValue(ReadOnlyMemory<byte> bytes) =>
-        MemoryMarshal.TryGetArray(bytes, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length ? segment.Array : bytes.ToArray();
 }
