@@ -176,7 +176,7 @@ public abstract class StoreOutageTests(FaultyStore store) : StoreFaults
 [OnRedis]
 public sealed class RedisOutageTests() : StoreOutageTests(new FaultyRedis())
 {
-    private protected override string NoticesSilence => "it is replaced";
+    private protected override string NoticesSilence => "no answer in time";
 
     /// <param name="hasReleased">Whether the server has seen a release before, and so knows its script.</param>
     [RedisTheory(ownServer: true)]

@@ -107,6 +107,29 @@ public sealed class StoreFailoverTests : StoreFaults
         AssertLogged(Restarted, neighbour);
     }
 
+    /// <summary>The loss of the test above, where claims count once a replica has them.</summary>
+    [RedisFact(ownServer: true)]
+    public async Task AClaimWhoseOwnerAndMasterDie_IsNotRunAgain_WhereAReplicaAcknowledged()
+    {
+        Replication.Delay = TimeSpan.FromMilliseconds(20);
+        await using var owner = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint), Acknowledged);
+        await using var neighbour = await StartConnectedGatewayAsync(GatewayConfig.Redis(Address.Endpoint), Acknowledged);
+        using var held = Backend.Hold();
+        var running = PostAsync(owner, Key);
+        await Backend.Ledger.WaitForAsync(arrival => arrival.Key == Key);
+
+        await Master.StopAsync();
+        await owner.KillAsync();
+        await Assert.ThrowsAsync<HttpRequestException>(() => running);
+        await using var another = await RedisServer.StartOwnAsync(["--replicaof", .. Replica.Configuration.Split(':')]); // or nothing counts
+        await PromoteAsync();
+        held.Release();
+        var again = await PostUntilKnownAsync(neighbour);
+
+        Assert.Single(Backend.ArrivalsFor(Key));
+        Assert.Equal(409, again.Status);
+    }
+
     [RedisFact(ownServer: true)]
     public async Task AMasterThatIsCutOffFromItsReplica_RefusesToWrite_AndLosesNothing()
     {
@@ -148,6 +171,16 @@ public sealed class StoreFailoverTests : StoreFaults
         await AssertReplayedAsync(first, gateway, Key);
         AssertNotLogged(Alarm, gateway); // it had everything
         AssertLogged(Restarted, gateway);
+    }
+
+    private static Dictionary<string, string> Acknowledged => new() { ["Store__Redis__Acknowledge"] = "Replica" };
+
+    /// <summary>The first answer that is not put off because the store is away.</summary>
+    private async Task<Answer> PostUntilKnownAsync(GatewayProcess gateway)
+    {
+        Answer? answer = null;
+        await Eventually.TrueAsync(async () => (answer = await PostAsync(gateway, Key)).ProblemType != "store-unavailable", "the store serves");
+        return answer!;
     }
 
     private async Task PromoteAsync()

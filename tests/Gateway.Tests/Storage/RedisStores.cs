@@ -12,9 +12,9 @@ internal static class RedisStores
     public static Task<IIdempotencyStore> OpenAsync(string configuration, ILogger<RedisStore>? logger = null) =>
         OpenAsync(new RedisStoreSettings { Configuration = configuration }, logger);
 
-    public static async Task<IIdempotencyStore> OpenAsync(RedisStoreSettings redis, ILogger<RedisStore>? logger = null)
+    public static async Task<IIdempotencyStore> OpenAsync(RedisStoreSettings redis, ILogger<RedisStore>? logger = null, TimeSpan? timeout = null)
     {
-        var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = TimeSpan.FromSeconds(5), Redis = redis };
+        var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = timeout ?? TimeSpan.FromSeconds(5), Redis = redis };
         var store = new RedisStore(settings, TimeProvider.System, logger ?? NullLogger<RedisStore>.Instance);
         var reason = "";
         try

@@ -1,7 +1,10 @@
 namespace Gateway.Storage.Redis;
 
 /// <summary>Writes the journal back to a server that may have lost it, as the owners would.</summary>
-internal sealed class RedisPutBack(IIdempotencyStore store, WriteJournal journal, ILogger logger)
+/// <param name="write">Writes one entry, whether the server takes claims or not.</param>
+/// <param name="journal">What to write.</param>
+/// <param name="logger">For the log.</param>
+internal sealed class RedisPutBack(Func<WriteJournal.Entry, Task<WriteResult>> write, WriteJournal journal, ILogger logger)
 {
     /// <summary>How many entries are written back at a time.</summary>
     private const int Batch = 256;
@@ -37,7 +40,7 @@ internal sealed class RedisPutBack(IIdempotencyStore store, WriteJournal journal
                 var entry = journal.IsOutdated(read, out var last) ? last : read;
                 while (true)
                 {
-                    var result = entry.End is { } end ? await store.EndAsync(entry.Claim, end, entry.Answer) : (await store.RenewAsync([entry.Claim], CancellationToken.None))[0];
+                    var result = await write(entry);
                     if (!journal.IsOutdated(entry, out last))
                     {
                         return result;

@@ -41,7 +41,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
         _forgotten = new RedisAnnouncements(settings.Redis.KeyPrefix + "forgotten", settings.Timeout, time);
-        _connection = new RedisConnection(settings, Description, Scripts, new RedisPutBack(this, _journal, logger), time, logger);
+        _connection = new RedisConnection(settings, Description, Scripts, new RedisPutBack(WriteBackAsync, _journal, logger), time, logger);
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
         _sweep = new RedisSweep(_calls, _connection, _keys);
         _replicas = settings.Redis.Acknowledge == RedisAcknowledge.Primary ? null
@@ -154,7 +154,7 @@ internal sealed class RedisStore : IIdempotencyStore
 
     /// <summary>Settles a claim or marks it uncertain, and remembers it once the server has acknowledged it.</summary>
     private async ValueTask<WriteResult> EndAsync(
-        ClaimRequest claim, ClaimEnd end, RedisValue state, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
+        ClaimRequest claim, ClaimEnd end, RedisValue state, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken, bool isPutBack = false)
     {
         WriteResult result;
         try
@@ -164,7 +164,7 @@ internal sealed class RedisStore : IIdempotencyStore
                 claim.Token.ToArray(), claim.Fingerprint.ToArray(), RedisArguments.Of(claim.Retention), state, RedisArguments.Of(answer), claim.Attempt,
                 RedisArguments.Of(claim.Probe),
             ];
-            result = _replicas is not null && end == ClaimEnd.Settle
+            result = _replicas is not null && end == ClaimEnd.Settle && !isPutBack
                 ? await SettleOnReplicaAsync(_replicas, claim, arguments)
                 : await WriteAsync(SettleScript, claim, arguments, cancellationToken);
         }
@@ -182,6 +182,17 @@ internal sealed class RedisStore : IIdempotencyStore
 
         return result;
     }
+
+    /// <summary>
+    /// Writes an entry of the journal while the server takes no claims. No replica is waited for: there is none to be sure of yet, and the next
+    /// claim that waits for one waits for this, too.
+    /// </summary>
+    private async Task<WriteResult> WriteBackAsync(WriteJournal.Entry entry) => entry.End switch
+    {
+        null => await RenewAsync(entry.Claim, CancellationToken.None),
+        ClaimEnd.Settle => await EndAsync(entry.Claim, ClaimEnd.Settle, StateAnswered, entry.Answer, CancellationToken.None, isPutBack: true),
+        { } end => await this.EndAsync(entry.Claim, end, entry.Answer),
+    };
 
     /// <summary>Settles where a replica can then be waited for: on the run of the server that the bucket is known to be on.</summary>
     private async ValueTask<WriteResult> SettleOnReplicaAsync(RedisReplicas replicas, ClaimRequest claim, RedisValue[] arguments)

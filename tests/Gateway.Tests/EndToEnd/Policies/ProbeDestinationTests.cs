@@ -152,7 +152,7 @@ public sealed class ProbeDestinationTests : IAsyncLifetime
         new
         {
             Store = GatewayConfig.Embedded,
-            Idempotency = new { Policies = new { probe = new { Uncertain = new { Retries = "Probe", Probe = new { Path = "/payments?ref={key}" } } } } },
+            Idempotency = new { Policies = new { probe = new { Uncertain = new { Retries = "Probe", Probe = new { Path = "/payments?ref={key}", AbsentAfter = "00:00:00" } } } } },
             ReverseProxy = new
             {
                 Routes = new
