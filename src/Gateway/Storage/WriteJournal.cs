@@ -3,7 +3,8 @@ namespace Gateway.Storage;
 /// <summary>
 /// The last write of each claim that this process had acknowledged, to be put back when the server lost its newest ones (a restart, a
 /// failover). Bounded in time and size; what is older than a minute has long reached the server's disk and its replicas. A claim that
-/// ended takes the place of its beginning, so that a request is held once.
+/// ended takes the place of its beginning, so that a request is held once. Where room is short, the answers go first, the oldest first: what is
+/// put back then is that the outcome is uncertain, which keeps the request from running again. A few large answers push out no claim.
 /// </summary>
 internal sealed class WriteJournal(TimeProvider time)
 {
@@ -18,6 +19,7 @@ internal sealed class WriteJournal(TimeProvider time)
     private readonly LinkedList<Entry> _entries = [];
     private readonly Dictionary<ClaimToken, LinkedListNode<Entry>> _last = [];
     private readonly Lock _lock = new();
+    private LinkedListNode<Entry>? _oldestWhole; // before it, no answer is left
     private long _bytes;
 
     /// <param name="Claim">Whose write it was.</param>
@@ -48,12 +50,15 @@ internal sealed class WriteJournal(TimeProvider time)
                 Remove(known);
             }
 
-            _last[claim.Token] = _entries.AddLast(entry);
+            var node = _last[claim.Token] = _entries.AddLast(entry);
+            _oldestWhole ??= node;
             _bytes += SizeOf(entry);
-            while (_entries.First is { } oldest && (_bytes > MaxBytes || time.GetElapsedTime(oldest.Value.At) > MaxAge))
+            while (_entries.First is { } oldest && time.GetElapsedTime(oldest.Value.At) > MaxAge)
             {
                 Remove(oldest);
             }
+
+            MakeRoom();
         }
     }
 
@@ -87,8 +92,31 @@ internal sealed class WriteJournal(TimeProvider time)
         return age <= MaxAge && age <= entry.Claim.Retention;
     }
 
+    private void MakeRoom()
+    {
+        while (_bytes > MaxBytes && _oldestWhole is { } whole)
+        {
+            _oldestWhole = whole.Next;
+            if (whole.Value.End == ClaimEnd.Settle)
+            {
+                _bytes -= whole.Value.Answer.Length;
+                whole.Value = whole.Value with { End = ClaimEnd.MarkUncertain, Answer = default };
+            }
+        }
+
+        while (_bytes > MaxBytes && _entries.First is { } oldest)
+        {
+            Remove(oldest);
+        }
+    }
+
     private void Remove(LinkedListNode<Entry> node)
     {
+        if (node == _oldestWhole)
+        {
+            _oldestWhole = node.Next;
+        }
+
         _entries.Remove(node);
         _last.Remove(node.Value.Claim.Token);
         _bytes -= SizeOf(node.Value);

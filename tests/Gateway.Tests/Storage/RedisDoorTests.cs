@@ -68,6 +68,9 @@ public sealed class RedisDoorTests
             await RedisDoor.AssertRefusedAsync(Login(redis, "gateway", Right), named, Right);
         }
 
+        await redis.CommandAsync("ACL", "SETUSER", "gateway", "reset", "on", ">" + Right, "~*", "&*", "+@all", "-info");
+        await RedisDoor.AssertRefusedAsync(Login(redis, "gateway", Right), "NOPERM, the user may not run or use: INFO", Right);
+
         await redis.CommandAsync("ACL", "SETUSER", "gateway", "reset", "on", ">" + Right, "~other:*", "&*", "+@all");
         await RedisDoor.AssertRefusedAsync(Login(redis, "gateway", Right), "NOPERM, the user may not run or use: keys of the prefix", Right);
     }
@@ -76,11 +79,11 @@ public sealed class RedisDoorTests
     public async Task ARightThatIsOnlyMissed_IsAWarning()
     {
         await using var redis = await RedisServer.StartOwnAsync();
-        await redis.CommandAsync("ACL", "SETUSER", "gateway", "on", ">" + Right, "~*", "&*", "+@all", "-info", "-@pubsub", "+publish");
+        await redis.CommandAsync("ACL", "SETUSER", "gateway", "on", ">" + Right, "~*", "&*", "+@all", "-role", "-@pubsub", "+publish");
         var log = new FakeLogger<RedisStore>();
         await using var store = await RedisStores.OpenAsync(Login(redis, "gateway", Right), log);
 
-        Assert.Contains(log.Collector.GetSnapshot(), line => line.Id == 2004 && $"{line.Message} {line.Exception}".Contains("may not run or use: INFO, SUBSCRIBE", StringComparison.Ordinal));
+        Assert.Contains(log.Collector.GetSnapshot(), line => line.Id == 2004 && $"{line.Message} {line.Exception}".Contains("may not run or use: ROLE, SUBSCRIBE", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -80,6 +80,44 @@ public sealed class RedisFenceTests
         await AssertKnownAsync(store, lost);
     }
 
+    /// <summary>One that is back never heard of the other's epoch: older than what is known is a loss, for whoever looks first.</summary>
+    [RedisFact(ownServer: true)]
+    public async Task AServerThatTakesOverAgain_WithoutTheOthersWrites_TakesNoClaim_OfAnyGateway()
+    {
+        await using var pair = await RedisPair.StartAsync();
+        await using var link = ReplyProxy.Start(pair.One.Configuration);
+        await using var first = await RedisStores.OpenAsync(link.Endpoint);
+        await using var second = await RedisStores.OpenAsync(link.Endpoint);
+        await ServesAsync(first);
+        await RedisPair.CutOffAsync(pair.Other, from: pair.One);
+        await pair.Other.CommandAsync("REPLICAOF", "NO", "ONE");
+        link.SwitchTo(pair.Other.Configuration);
+        await ServesAsync(first);
+        await ServesAsync(second);
+        var claims = await ClaimManyAsync(second);
+
+        link.SwitchTo(pair.One.Configuration);
+
+        await AssertKnownAsync(first, claims);
+    }
+
+    /// <summary>It knows no epoch; the one that it finds belongs to another run.</summary>
+    [RedisFact(ownServer: true)]
+    public async Task AGatewayThatStarts_AfterAFailover_WaitsForThoseThatWereThere()
+    {
+        await using var pair = await RedisPair.StartAsync();
+        await using var link = ReplyProxy.Start(pair.One.Configuration);
+        await using var store = await RedisStores.OpenAsync(link.Endpoint);
+        await RedisPair.CutOffAsync(pair.Other, from: pair.One);
+        var claims = await ClaimManyAsync(store);
+        await pair.Other.CommandAsync("REPLICAOF", "NO", "ONE");
+
+        link.SwitchTo(pair.Other.Configuration);
+        await using var newcomer = await RedisStores.OpenAsync(pair.Other.Configuration);
+
+        await AssertKnownAsync(newcomer, claims);
+    }
+
     [RedisFact(ownServer: true)]
     public async Task TwoFailovers_ThereAndBack_WithBothServersNamed_LoseNothing()
     {
@@ -253,7 +291,7 @@ public sealed class RedisFenceTests
             await Task.WhenAll(batch.Select(claim => direct.ClaimAsync(claim, default).AsTask()));
         }
 
-        link.Delay = TimeSpan.FromMilliseconds(50); // a server that is some way off
+        link.Delay = TimeSpan.FromMilliseconds(10); // a server that is some way off
         var renewing = store.RenewAsync(due, default).AsTask();
         while (!renewing.IsCompleted)
         {

@@ -110,20 +110,37 @@ public sealed class WriteJournalTests
         Assert.Equal(Requests, journal.Last().Count);
     }
 
-    [Theory]
-    [InlineData(1 << 20, 0)]
-    [InlineData(0, 1 << 20)]
-    [InlineData(1 << 19, 1 << 19)]
-    public void AnswersAndProbes_Count_AndTheOldestGiveWay(int answerBytes, int probeBytes)
+    /// <summary>32 MB in all. What has lost its answer is put back as uncertain, and a claim that is worked on is not pushed out at all.</summary>
+    [Fact]
+    public void WhereRoomIsShort_TheOldestAnswersGiveWay_AndNoClaimDoes()
     {
         var journal = new WriteJournal(_clock);
-        var claims = Enumerable.Range(0, 100).Select(_ => NewClaim() with { Probe = new byte[probeBytes] }).ToList();
+        var running = NewClaim();
+        journal.Add(running, end: null);
+        var claims = Enumerable.Range(0, 100).Select(_ => NewClaim()).ToList();
         foreach (var claim in claims)
         {
-            journal.Add(claim, ClaimEnd.Settle, new byte[answerBytes]);
+            journal.Add(claim, end: null);
+            journal.Add(claim, ClaimEnd.Settle, new byte[1 << 20]);
         }
 
-        // 32 MB in all.
+        var last = journal.Last();
+        Assert.Equal([running.Token, .. claims.Select(claim => claim.Token)], last.Select(entry => entry.Claim.Token));
+        Assert.Null(last[0].End);
+        Assert.All(last.Skip(1).Take(69), entry => Assert.Equal((ClaimEnd.MarkUncertain, 0), (entry.End, entry.Answer.Length)));
+        Assert.All(last.Skip(70), entry => Assert.Equal((ClaimEnd.Settle, 1 << 20), (entry.End, entry.Answer.Length)));
+    }
+
+    [Fact]
+    public void Probes_Count_AndTheOldestGiveWay()
+    {
+        var journal = new WriteJournal(_clock);
+        var claims = Enumerable.Range(0, 100).Select(_ => NewClaim() with { Probe = new byte[1 << 20] }).ToList();
+        foreach (var claim in claims)
+        {
+            journal.Add(claim, ClaimEnd.Settle, new byte[1]);
+        }
+
         Assert.Equal(claims[^31..].Select(claim => claim.Token), journal.Last().Select(entry => entry.Claim.Token));
     }
 

@@ -14,6 +14,9 @@ internal sealed class RedisBuckets
     /// <summary>Whether any bucket takes claims.</summary>
     public bool IsAnyOpen => Array.Exists(_open, bucket => bucket is not null);
 
+    /// <summary>Whether all do.</summary>
+    public bool AreAllOpen => Array.TrueForAll(_open, bucket => bucket is not null);
+
     /// <summary>Null while it takes no claims.</summary>
     public OpenBucket? Find(int bucket) => Volatile.Read(ref _open[bucket]);
 

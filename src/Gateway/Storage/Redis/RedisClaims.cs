@@ -60,7 +60,7 @@ internal sealed class RedisClaims(
                 throw new StoreUnavailableException(isElsewhere ? $"{description}: the server is being checked" : "Redis executed the claim too late");
             }
 
-            bucket = isElsewhere ? await connection.ReopenAsync(bucket, Left(), cancellationToken) : bucket;
+            bucket = isElsewhere ? await connection.ReopenAsync(bucket, lacksFence: reply is null, Left(), cancellationToken) : bucket;
         }
 
         TimeSpan Left()

@@ -51,7 +51,7 @@ internal sealed class RedisConnection : IAsyncDisposable
         _outage = new RedisOutage(logger, description);
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
         _secret = new RedisSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
-        _look = new RedisLook(keys, _buckets, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, WatchInterval, time, logger, _stop.Token);
+        _look = new RedisLook(keys, _buckets, new RedisMarksReader(keys, _buckets, _secret, WatchInterval, time, _stop.Token), _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, WatchInterval, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 
@@ -96,19 +96,21 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     /// <summary>A claim found another server or another epoch than it was meant for, and was not executed: waits for the look that this calls for.</summary>
     /// <exception cref="StoreUnavailableException">The bucket does not take claims in time.</exception>
-    public async Task<OpenBucket> ReopenAsync(OpenBucket seen, TimeSpan patience, CancellationToken cancellationToken)
+    public async Task<OpenBucket> ReopenAsync(OpenBucket seen, bool lacksFence, TimeSpan patience, CancellationToken cancellationToken)
     {
-        Doubt(seen);
+        Doubt(seen, lacksFence);
         await _buckets.WaitAsync(seen.Number, patience, _time, cancellationToken);
         return Open(seen.Number);
     }
 
     /// <summary>The bucket's server is not the one that it was: no claims in it until it was looked at, which happens at once.</summary>
-    public void Doubt(OpenBucket seen)
+    /// <param name="seen">The bucket.</param>
+    /// <param name="lacksFence">The server did not know the script.</param>
+    public void Doubt(OpenBucket seen, bool lacksFence)
     {
         _buckets.Close(seen);
-        seen.Node.MustList = true;
-        Wake();
+        seen.Node.LacksFence |= lacksFence;
+        AskRoles();
     }
 
     /// <summary>Slots or roles may have changed: masters are asked for theirs, and looked at anew.</summary>
@@ -154,16 +156,13 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>A connection to this end point was lost or made: another server may answer there now.</summary>
-    private void OnConnection(ConnectionFailedEventArgs change)
+    /// <summary>A connection was lost or made: another server may answer there now. That it is still lost is nothing new.</summary>
+    private void OnConnection(ConnectionFailedEventArgs change, bool isRestored)
     {
-        if (change.ConnectionType == ConnectionType.Subscription)
+        if (change.ConnectionType != ConnectionType.Subscription && (_nodes.Doubt(change.EndPoint) || isRestored))
         {
-            return;
+            AskRoles();
         }
-
-        _nodes.Doubt(change.EndPoint);
-        AskRoles();
     }
 
     private async Task WatchAsync()
@@ -208,8 +207,9 @@ internal sealed class RedisConnection : IAsyncDisposable
             throw new StoreUnavailableException("the Sentinels name another master");
         }
 
-        if (_mustAskRoles && _roles.IsCompleted)
+        if ((_mustAskRoles || !_buckets.AreAllOpen) && _roles.IsCompleted)
         {
+            // While some are closed, a replica may have been promoted.
             _mustAskRoles = false;
             _roles = _links.AskRolesAsync(multiplexer, _stop.Token).ContinueWith(_ => Wake(), TaskScheduler.Default);
         }
@@ -237,7 +237,7 @@ internal sealed class RedisConnection : IAsyncDisposable
     {
         try
         {
-            await _look.RunAsync(node, multiplexer, _nodes.All);
+            await _look.RunAsync(node, multiplexer);
             node.HasFailed = false;
             if (!_nodes.IsAnyFailing)
             {
@@ -288,8 +288,8 @@ internal sealed class RedisConnection : IAsyncDisposable
     private async Task<ConnectionMultiplexer> ConnectAsync()
     {
         var multiplexer = await ConnectAnotherAsync();
-        multiplexer.ConnectionFailed += (_, change) => OnConnection(change);
-        multiplexer.ConnectionRestored += (_, change) => OnConnection(change);
+        multiplexer.ConnectionFailed += (_, change) => OnConnection(change, isRestored: false);
+        multiplexer.ConnectionRestored += (_, change) => OnConnection(change, isRestored: true);
         multiplexer.HashSlotMoved += (_, _) => AskRoles();
         multiplexer.ConfigurationChanged += (_, _) => Wake();
         return multiplexer;

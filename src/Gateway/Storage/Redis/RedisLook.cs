@@ -1,4 +1,3 @@
-using System.Globalization;
 using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
@@ -14,39 +13,27 @@ namespace Gateway.Storage.Redis;
 /// Every master is looked at for itself: none that is silent or emptied holds up the others.
 /// </summary>
 internal sealed class RedisLook(
-    RedisKeys keys, RedisBuckets buckets, RedisSecret secret, IReadOnlyList<RedisScript> scripts, bool isAcknowledged, RedisPutBack putBack,
+    RedisKeys keys, RedisBuckets buckets, RedisMarksReader marksOf, RedisSecret secret, IReadOnlyList<RedisScript> scripts, bool isAcknowledged, RedisPutBack putBack,
     string description, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
 {
     /// <summary>Twice the time in which every gateway notices: their watches run every second.</summary>
     private static readonly TimeSpan Quarantine = TimeSpan.FromSeconds(2);
 
-    private static readonly RedisScript EpochScript = new("epoch.lua");
-
     private readonly Guid _process = Guid.NewGuid();
     private int _sample;
-
-    /// <param name="Bucket">Whose.</param>
-    /// <param name="Epoch">On record.</param>
-    /// <param name="SetAt">When it was set, by the server's clock.</param>
-    /// <param name="Copy">Of the secret; empty where there is none.</param>
-    private readonly record struct Marks(int Bucket, string Epoch, long SetAt, byte[] Copy)
-    {
-        /// <summary>It was set where there was none.</summary>
-        public bool IsOfEmpty => Epoch.Contains("-e-", StringComparison.Ordinal);
-    }
 
     /// <summary>Returns when the node's buckets are open, or were found to be open.</summary>
     /// <param name="node">The node.</param>
     /// <param name="multiplexer">The connection.</param>
-    /// <param name="nodes">All that are known.</param>
-    public async Task RunAsync(RedisNode node, IConnectionMultiplexer multiplexer, IReadOnlyCollection<RedisNode> nodes)
+    public async Task RunAsync(RedisNode node, IConnectionMultiplexer multiplexer)
     {
         var server = multiplexer.GetServer(node.EndPoint);
         while (true)
         {
             var doubts = node.Doubts;
             var facts = await ReadFactsAsync(server, isWhole: node.Identity is null);
-            if (!node.MustList && node.Lost.Count == 0 && facts.Identity == node.Identity && await IsAsKnownAsync(node, server))
+            var isKnown = facts.Identity == node.Identity;
+            if (!node.MustList && node.Lost.Count == 0 && isKnown && await IsAsKnownAsync(node, server))
             {
                 if (TryOpenAgain(node, doubts))
                 {
@@ -57,14 +44,13 @@ internal sealed class RedisLook(
             }
 
             node.MustList = false; // a doubt that comes up from here on is another
-            var isReplaced = facts.Identity != node.Identity && (node.Identity is not null || !nodes.Any(other => other.Identity == facts.Identity));
-            if (isReplaced)
+            if (!isKnown)
             {
                 buckets.Close(node);
             }
 
             await MeetAsync(node, server, facts);
-            var marks = await ReadAllMarksAsync(node, server, await ListAsync(server, multiplexer), isReplaced);
+            var marks = await marksOf.ReadAllAsync(node, server, await ListAsync(server, multiplexer), facts.Identity);
             foreach (var lost in marks.Where(mark => buckets.EpochOf(mark.Bucket) is { } known && known != mark.Epoch))
             {
                 node.Lost.Add(lost.Bucket);
@@ -89,14 +75,11 @@ internal sealed class RedisLook(
             await secret.RequireAsync(multiplexer.GetDatabase(), marks.Select(mark => mark.Copy).Where(copy => copy.Length > 0));
             if (Array.Exists(marks, mark => !mark.Copy.AsSpan().SequenceEqual(secret.Value)))
             {
-                marks = await ReadAllMarksAsync(node, server, [.. marks.Select(mark => mark.Bucket)], mustChange: false); // leaves copies
+                node.MustList = true; // the next look leaves copies
+                continue;
             }
 
-            var fence = new RedisFence($"{facts.Identity} {_process:n}");
-            await fence.LoadAsync(server, isAcknowledged).WaitAsync(timeout, time, stop);
-
-            // Had it been replaced meanwhile, another run would know the script.
-            if ((await ReadFactsAsync(server, isWhole: false)).Identity != facts.Identity || node.Doubts != doubts)
+            if (await FenceAsync(node, server, facts.Identity) is not { } fence || node.Doubts != doubts)
             {
                 continue;
             }
@@ -109,8 +92,27 @@ internal sealed class RedisLook(
         }
     }
 
+    /// <summary>
+    /// The fence of a run, which the server is given when it does not have it. It is closed meanwhile: had it been replaced since it was looked
+    /// at, another run would know the scripts.
+    /// </summary>
+    /// <returns>Null when it was replaced.</returns>
+    private async Task<RedisFence?> FenceAsync(RedisNode node, IServer server, string identity)
+    {
+        if (node is { Fence: { } known, LacksFence: false } && node.Identity == identity)
+        {
+            return known;
+        }
+
+        node.LacksFence = false;
+        buckets.Close(node);
+        var fence = new RedisFence($"{identity} {_process:n}");
+        await fence.LoadAsync(server, isAcknowledged).WaitAsync(timeout, time, stop);
+        return (await ReadFactsAsync(server, isWhole: false)).Identity == identity ? fence : null;
+    }
+
     /// <summary>What was lost is put back, what is new is known.</summary>
-    private void Confirm(RedisNode node, string identity, RedisFence fence, Marks[] marks)
+    private void Confirm(RedisNode node, string identity, RedisFence fence, RedisMarks[] marks)
     {
         if (node.Lost.Count > 0 && !node.IsLossReported)
         {
@@ -160,14 +162,21 @@ internal sealed class RedisLook(
         }
 
         var bucket = node.Buckets[(int)((uint)Interlocked.Increment(ref _sample) % (uint)node.Buckets.Count)];
-        var marks = await ReadMarksAsync(node, server, bucket, mustChange: false);
-        return marks.Epoch == buckets.EpochOf(bucket) && buckets.NodeOf(bucket) == node;
+        try
+        {
+            var marks = await marksOf.ReadAsync(node, server, bucket, node.Identity!);
+            return marks.Epoch == buckets.EpochOf(bucket) && buckets.NodeOf(bucket) == node;
+        }
+        catch (RedisServerException e) when (RedisErrors.HasCode(e, "NOSCRIPT"))
+        {
+            return false; // SCRIPT FLUSH: the whole look hands the scripts over
+        }
     }
 
     /// <summary>Tells the server's preflight and hands it the scripts, once for each of its runs.</summary>
     private async Task MeetAsync(RedisNode node, IServer server, RedisServerFacts facts)
     {
-        await Task.WhenAll(scripts.Append(EpochScript).Select(script => script.LoadAsync(server))).WaitAsync(timeout, time, stop);
+        await Task.WhenAll(scripts.Append(RedisMarksReader.Script).Select(script => script.LoadAsync(server))).WaitAsync(timeout, time, stop);
         if (facts.Identity != node.MetAs)
         {
             facts = await ReadFactsAsync(server, isWhole: true);
@@ -179,20 +188,14 @@ internal sealed class RedisLook(
         }
     }
 
-    /// <summary>Tells little where the user may not ask: then a replaced server is noticed by its missing script and its epochs only.</summary>
+    /// <exception cref="StoreUnavailableException">It does not say which run it is: a server that was replaced could not be told.</exception>
     private async Task<RedisServerFacts> ReadFactsAsync(IServer server, bool isWhole)
     {
-        try
-        {
-            var info = isWhole
-                ? await WithinAsync(server.InfoRawAsync())
-                : $"{await WithinAsync(server.InfoRawAsync("server"))}\n{await WithinAsync(server.InfoRawAsync("replication"))}";
-            return RedisServerFacts.Parse(info ?? "");
-        }
-        catch (RedisServerException e) when (RedisErrors.HasCode(e, "NOPERM"))
-        {
-            return RedisServerFacts.Parse($"redis_version:not told ({RedisErrors.Describe(e)})");
-        }
+        var info = isWhole
+            ? await WithinAsync(server.InfoRawAsync())
+            : $"{await WithinAsync(server.InfoRawAsync("server"))}\n{await WithinAsync(server.InfoRawAsync("replication"))}";
+        var facts = RedisServerFacts.Parse(info ?? "");
+        return facts.IsIdentified ? facts : throw new StoreUnavailableException("INFO tells neither run_id nor master_replid");
     }
 
     /// <summary>The buckets that this server serves: in a Cluster those of its slots, elsewhere all, if it is the one that is written to.</summary>
@@ -211,62 +214,30 @@ internal sealed class RedisLook(
     private async Task<IList<SlotRange>> ListOwnAsync(IServer server) =>
         (await WithinAsync(server.ClusterNodesAsync()))?.Nodes.FirstOrDefault(node => node.IsMyself)?.Slots ?? [];
 
-    /// <summary>Those that can be read: a slot that is being moved keeps its buckets closed, and no others.</summary>
-    private async Task<Marks[]> ReadAllMarksAsync(RedisNode node, IServer server, IReadOnlyList<int> listed, bool mustChange)
-    {
-        RedisServerException? refusal = null;
-        var read = await Task.WhenAll(listed.Select(TryReadAsync));
-        Marks[] marks = [.. read.OfType<Marks>()];
-        node.MustList |= marks.Length < listed.Count;
-        return marks.Length == 0 && refusal is not null ? throw refusal : marks;
-
-        async Task<Marks?> TryReadAsync(int bucket)
-        {
-            try
-            {
-                return await ReadMarksAsync(node, server, bucket, mustChange);
-            }
-            catch (RedisServerException e)
-            {
-                refusal = e;
-                return null;
-            }
-        }
-    }
-
-    private async Task<Marks> ReadMarksAsync(RedisNode node, IServer server, int bucket, bool mustChange)
-    {
-        var token = ClaimToken.Create().ToArray();
-        var result = await WithinAsync(EpochScript.RunOnAsync(
-            server, keys.Marks(bucket), token, buckets.EpochOf(bucket) ?? "", mustChange ? 1 : 0, Guid.NewGuid().ToString("n"), secret.Value ?? []));
-        if (RedisReply.TryRead(result, token) is not [_, var epoch, var now, var copy]
-            || !long.TryParse(((string)epoch!).Split('-')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var setAt))
-        {
-            throw new StoreUnavailableException($"{NameOf(node)} answered a look at a bucket with nonsense");
-        }
-
-        node.Clock.Set((long)now);
-        return new Marks(bucket, (string)epoch!, setAt, (byte[])copy!);
-    }
-
     /// <summary>What is left until everybody has put back what was lost when the youngest epoch was set.</summary>
-    private static TimeSpan RestOfQuarantine(RedisNode node, Marks[] marks)
+    private TimeSpan RestOfQuarantine(RedisNode node, RedisMarks[] marks)
     {
         if (marks.Length == 0)
         {
             return TimeSpan.Zero;
         }
 
-        // A clock that was set back since then must not make the wait any longer.
-        var age = TimeSpan.FromMilliseconds(Math.Max(0, node.Clock.Now - marks.Max(mark => mark.SetAt)));
-        return Quarantine - age;
+        // By the server's clock, or by ours since it was first seen: a clock that was set back must not make the wait any longer.
+        var youngest = marks.MaxBy(mark => mark.SetAt);
+        if (node.Youngest.Epoch != youngest.Epoch)
+        {
+            node.Youngest = (youngest.Epoch, time.GetTimestamp());
+        }
+
+        var (age, seen) = (TimeSpan.FromMilliseconds(node.Clock.Now - youngest.SetAt), time.GetElapsedTime(node.Youngest.SeenAt));
+        return Quarantine - (age > seen ? age : seen);
     }
 
     /// <summary>An alarm only where something is seen to be missing.</summary>
     private async Task PutBackAsync(RedisNode node)
     {
         ReportLoss(node, node.IsEmptied);
-        var (count, failure) = await putBack.RunAsync(node.Lost);
+        var (count, failure) = await putBack.RunAsync(node);
         node.PutBack += count;
         ReportLoss(node, node.PutBack > 0);
         if (failure is not null)

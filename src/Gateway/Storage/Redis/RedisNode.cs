@@ -25,6 +25,12 @@ internal sealed class RedisNode(EndPoint endPoint, RedisBuckets buckets, TimePro
     /// <summary>Of that run.</summary>
     public RedisFence? Fence { get; set; }
 
+    /// <summary>A claim found that it does not have it: it is another run, or its scripts were flushed.</summary>
+    public bool LacksFence { get; set; }
+
+    /// <summary>The youngest epoch at the last look, and when it was first seen.</summary>
+    public (string? Epoch, long SeenAt) Youngest { get; set; }
+
     /// <summary>The run that was handed the scripts, and judged.</summary>
     public string? MetAs { get; set; }
 

@@ -36,13 +36,16 @@ internal sealed class RedisNodes(RedisBuckets buckets, TimeProvider time, ILogge
         return [.. masters.Select(endPoint => _nodes.GetOrAdd(endPoint, _ => new RedisNode(endPoint, buckets, time, logger, description)))];
     }
 
-    /// <summary>A connection to this end point was lost or made: another server may answer there now.</summary>
-    public void Doubt(EndPoint? endPoint)
+    /// <returns>Whether it was good, as far as is known.</returns>
+    public bool Doubt(EndPoint? endPoint)
     {
-        if (endPoint is not null && _nodes.TryGetValue(endPoint, out var node))
+        if (endPoint is null || !_nodes.TryGetValue(endPoint, out var node))
         {
-            node.Doubt();
+            return false;
         }
+
+        node.Doubt();
+        return node is { IsMaster: true, HasFailed: false };
     }
 
     public void DoubtAll()

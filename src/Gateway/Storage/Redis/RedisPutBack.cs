@@ -1,21 +1,21 @@
 namespace Gateway.Storage.Redis;
 
 /// <summary>Writes the journal back to a server that may have lost it, as the owners would.</summary>
-/// <param name="write">Writes one entry, whether the server takes claims or not.</param>
+/// <param name="write">Writes one entry to a server, whether that takes claims or not.</param>
 /// <param name="journal">What to write.</param>
 /// <param name="logger">For the log.</param>
-internal sealed class RedisPutBack(Func<WriteJournal.Entry, Task<WriteResult>> write, WriteJournal journal, ILogger logger)
+internal sealed class RedisPutBack(Func<WriteJournal.Entry, RedisNode, Task<WriteResult>> write, WriteJournal journal, ILogger logger)
 {
     /// <summary>How many entries are written back at a time.</summary>
     private const int Batch = 256;
 
     /// <summary>Writes the journal of some buckets to a server that may have lost it. Every write compares tokens, so that repeating one is harmless.</summary>
     /// <returns>How many were missing, and the failure if some could not be written; to be repeated then.</returns>
-    public async Task<(int Count, Exception? Failure)> RunAsync(IReadOnlyCollection<int> buckets)
+    public async Task<(int Count, Exception? Failure)> RunAsync(RedisNode node)
     {
         Exception? failure = null;
         var count = 0;
-        foreach (var batch in journal.Last().Where(entry => buckets.Contains(entry.Claim.Id.Bucket)).Chunk(Batch))
+        foreach (var batch in journal.Last().Where(entry => node.Lost.Contains(entry.Claim.Id.Bucket)).Chunk(Batch))
         {
             var results = await Task.WhenAll(batch.Select(TryPutBackAsync));
             count += results.Count(result => result == WriteResult.Recreated);
@@ -40,7 +40,7 @@ internal sealed class RedisPutBack(Func<WriteJournal.Entry, Task<WriteResult>> w
                 var entry = journal.IsOutdated(read, out var last) ? last : read;
                 while (true)
                 {
-                    var result = await write(entry);
+                    var result = await write(entry, node);
                     if (!journal.IsOutdated(entry, out last))
                     {
                         return result;

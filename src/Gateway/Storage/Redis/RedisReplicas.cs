@@ -69,16 +69,11 @@ internal sealed class RedisReplicas(Func<Task<ConnectionMultiplexer>> connect, s
 
     private async Task<bool> RoundAsync(OpenBucket bucket)
     {
-        var multiplexer = await ConnectAsync().WaitAsync(timeout, time);
+        var connecting = ConnectAsync();
+        var multiplexer = await connecting.WaitAsync(timeout, time);
         if (!multiplexer.GetEndPoints().Contains(bucket.Node.EndPoint))
         {
-            // Sentinels have named another master since.
-            lock (_lock)
-            {
-                _connecting = null;
-            }
-
-            await multiplexer.DisposeAsync();
+            await DropAsync(connecting); // Sentinels have named another master since
             return false;
         }
 
@@ -100,5 +95,21 @@ internal sealed class RedisReplicas(Func<Task<ConnectionMultiplexer>> connect, s
         {
             return _connecting = _connecting is null or { IsFaulted: true } or { IsCanceled: true } ? connect() : _connecting;
         }
+    }
+
+    /// <summary>Once, whoever asks first.</summary>
+    private async Task DropAsync(Task<ConnectionMultiplexer> connecting)
+    {
+        lock (_lock)
+        {
+            if (_connecting != connecting)
+            {
+                return;
+            }
+
+            _connecting = null;
+        }
+
+        await (await connecting).DisposeAsync();
     }
 }

@@ -46,7 +46,7 @@ internal static class RedisRights
         var missing = new List<string>();
         string[][] commands =
         [
-            ["GET", key], ["SET", key, "", "XX"], ["SCRIPT", "LOAD", "return 1"], ["EVALSHA", new string('0', 40), "1", key], ["EVAL", "return 1", "1", key],
+            ["INFO", "server"], ["EXISTS", key], ["GET", key], ["SET", key, "", "XX"], ["SCRIPT", "LOAD", "return 1"], ["EVALSHA", new string('0', 40), "1", key], ["EVAL", "return 1", "1", key],
         ];
         foreach (var command in commands)
         {
@@ -68,7 +68,7 @@ internal static class RedisRights
     public static async Task<IReadOnlyList<string>> FindAdvisableAsync(RedisKnock knock, string keyPrefix, CancellationToken cancellationToken)
     {
         var missing = new List<string>();
-        string[][] commands = [["INFO", "server"], ["ROLE"], ["WAIT", "0", "1"], ["SUBSCRIBE", $"{keyPrefix}changed"]]; // the last: nothing else may follow
+        string[][] commands = [["ROLE"], ["WAIT", "0", "1"], ["SUBSCRIBE", $"{keyPrefix}changed"]]; // the last: nothing else may follow
         foreach (var command in commands)
         {
             if (await IsDeniedAsync(knock, cancellationToken, command) is { } reason)

@@ -16,6 +16,9 @@ internal sealed record RedisServerFacts(
     /// <summary>Names one run of one server as a master: what it acknowledged in it, it has, unless it was deleted.</summary>
     public string Identity => $"{RunId}/{ReplicationId}";
 
+    /// <summary>Whether it says so at all.</summary>
+    public bool IsIdentified => RunId.Length > 0 || ReplicationId.Length > 0;
+
     /// <summary>No <c>maxmemory</c> is set.</summary>
     public bool IsMemoryUnbounded { get; init; }
 

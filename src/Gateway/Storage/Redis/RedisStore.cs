@@ -108,7 +108,7 @@ internal sealed class RedisStore : IIdempotencyStore
         {
             try
             {
-                return await RenewAsync(claim, cancellationToken);
+                return await RenewAsync(claim, _connection.NodeOf(claim.Id.Bucket), cancellationToken);
             }
             catch (StoreUnavailableException e)
             {
@@ -187,9 +187,9 @@ internal sealed class RedisStore : IIdempotencyStore
     /// Writes an entry of the journal while the server takes no claims. No replica is waited for: there is none to be sure of yet, and the next
     /// claim that waits for one waits for this, too.
     /// </summary>
-    private async Task<WriteResult> WriteBackAsync(WriteJournal.Entry entry) => entry.End switch
+    private async Task<WriteResult> WriteBackAsync(WriteJournal.Entry entry, RedisNode node) => entry.End switch
     {
-        null => await RenewAsync(entry.Claim, CancellationToken.None),
+        null => await RenewAsync(entry.Claim, node, CancellationToken.None),
         ClaimEnd.Settle => await EndAsync(entry.Claim, ClaimEnd.Settle, StateAnswered, entry.Answer, CancellationToken.None, isPutBack: true),
         { } end => await this.EndAsync(entry.Claim, end, entry.Answer),
     };
@@ -201,7 +201,7 @@ internal sealed class RedisStore : IIdempotencyStore
         var bucket = _connection.Open(claim.Id.Bucket);
         if (await _calls.RunFencedAsync(bucket.Fence.Settle, _keys.Of(claim), arguments, bucket, _settings.Timeout) is not { } reply)
         {
-            _connection.Doubt(bucket);
+            _connection.Doubt(bucket, lacksFence: true);
             throw new StoreUnavailableException($"{Description}: the server is being checked");
         }
 
@@ -214,14 +214,14 @@ internal sealed class RedisStore : IIdempotencyStore
         return result;
     }
 
-    private async Task<WriteResult> RenewAsync(ClaimRequest claim, CancellationToken cancellationToken)
+    private async Task<WriteResult> RenewAsync(ClaimRequest claim, RedisNode? node, CancellationToken cancellationToken)
     {
         var result = await WriteAsync(
             RenewScript,
             claim,
             [
                 claim.Token.ToArray(), claim.Fingerprint.ToArray(), RedisArguments.Of(claim.Lease), RedisArguments.Of(claim.Retention),
-                _connection.NodeOf(claim.Id.Bucket)?.NotAfter(_settings.Timeout) ?? 0, claim.Attempt, RedisArguments.Of(claim.Probe),
+                node?.NotAfter(_settings.Timeout) ?? 0, claim.Attempt, RedisArguments.Of(claim.Probe),
             ],
             cancellationToken);
         if (result is WriteResult.Done or WriteResult.Recreated)
