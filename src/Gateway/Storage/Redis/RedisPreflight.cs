@@ -6,6 +6,9 @@ internal static class RedisPreflight
     /// <summary>Scripts that read the clock and then write need effects replication, which is the default from here on.</summary>
     private static readonly Version Oldest = new(5, 0);
 
+    /// <summary>Some 150 MB: each start of a gateway leaves one.</summary>
+    private const int ManyScripts = 10_000;
+
     /// <summary>What an operator should change, or know.</summary>
     public static IReadOnlyList<string> Judge(RedisServerFacts facts)
     {
@@ -34,6 +37,11 @@ internal static class RedisPreflight
         if (facts is { Replicas: > 0, WaitsForReplicas: false })
         {
             findings.Add("it has replicas and no min-replicas-to-write: a failover may lose the last writes, and their requests may run again");
+        }
+
+        if (facts.CachedScripts > ManyScripts)
+        {
+            findings.Add($"it keeps {facts.CachedScripts} scripts, one of each gateway that ever started since its own start; SCRIPT FLUSH frees their memory");
         }
 
         return findings;

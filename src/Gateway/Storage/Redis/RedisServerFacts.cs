@@ -22,6 +22,9 @@ internal sealed record RedisServerFacts(
     /// <summary>No <c>maxmemory</c> is set.</summary>
     public bool IsMemoryUnbounded { get; init; }
 
+    /// <summary>How many scripts it keeps (Redis 7; 0 before).</summary>
+    public long CachedScripts { get; init; }
+
     public static RedisServerFacts Parse(string info)
     {
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -39,6 +42,7 @@ internal sealed record RedisServerFacts(
             fields.ContainsKey("min_slaves_good_slaves"))
         {
             IsMemoryUnbounded = Text("maxmemory") == "0",
+            CachedScripts = Number("number_of_cached_scripts"),
         };
 
         string Text(string name) => fields.GetValueOrDefault(name, "");
