@@ -23,6 +23,7 @@ internal static class RedisRights
         end
         local key = KEYS[1]
         try('TIME')
+        try('HGET', key, 'f')
         try('HMGET', key, 'f')
         try('HEXISTS', key, 'f')
         try('PTTL', key)
