@@ -46,9 +46,16 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// </summary>
     public bool IsFresh(HeldClaim claim) => !claim.IsEnded && !claim.IsLost && claim.RenewedAt.Age(_time) <= claim.Request.Lease / 2;
 
+    /// <summary>
+    /// Whether what was begun under the claim may go on: nobody else can have taken it over, because its lease is not over or its end is on record.
+    /// </summary>
+    public bool IsRunning(HeldClaim claim) => !claim.IsLost && (claim.IsSettled || claim.RenewedAt.Age(_time) < claim.Request.Lease);
+
     /// <summary>Asks the store now whether claims still stand, and restarts their leases. Ends in time by the store's own limit.</summary>
+    /// <param name="claims">Those of one request.</param>
+    /// <param name="isBegun">Whether anything was sent under them.</param>
     /// <returns>What became of each: it may be begun only where the store says <see cref="WriteResult.Done"/>.</returns>
-    public Task<IReadOnlyList<WriteResult>> ConfirmAsync(IReadOnlyList<HeldClaim> claims) => RenewAsync(claims, isBegun: false, CancellationToken.None);
+    public Task<IReadOnlyList<WriteResult>> ConfirmAsync(IReadOnlyList<HeldClaim> claims, bool isBegun) => RenewAsync(claims, isBegun, CancellationToken.None);
 
     /// <summary>Takes a claim into care, from the moment before the store was asked for it.</summary>
     public HeldClaim Hold(in ClaimRequest request, Moment askedAt)
