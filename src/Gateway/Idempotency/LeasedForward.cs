@@ -12,6 +12,8 @@ namespace Gateway.Idempotency;
 /// <param name="resource">The lock; null for none.</param>
 internal sealed class LeasedForward(LeaseKeeper leases, HeldClaim? claim, HeldLock? resource) : ForwardTrace
 {
+    public override bool IsLeased => true;
+
     public override bool MayBegin => TestHooks.HasDefect("no-last-look")
         || ((claim is null || leases.IsFresh(claim)) && (resource is null || leases.IsFresh(resource.Claim)));
 
