@@ -9,6 +9,10 @@ namespace Gateway.Storage;
 internal sealed class LeaseKeeper : IHostedService, IDisposable
 {
     private const int StopBatch = 100;
+
+    /// <summary>So that a store never has all renewals of a busy process at once, and new claims come in between.</summary>
+    private const int RenewBatch = 1000;
+
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LastWordTimeout = TimeSpan.FromSeconds(4);
 
@@ -153,10 +157,13 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
 
     private async Task RenewDueAsync()
     {
-        var due = _held.Values.Where(IsDue).ToList();
-        if (due.Count > 0)
+        foreach (var batch in _held.Values.Where(IsDue).OrderBy(Left).Chunk(RenewBatch))
         {
-            await RenewAsync(due, isBegun: true, _stop.Token);
+            List<HeldClaim> due = [.. batch.Where(claim => !claim.IsEnded)]; // those before took time
+            if (due.Count > 0 && (await RenewAsync(due, isBegun: true, _stop.Token)).All(result => result == WriteResult.Unknown))
+            {
+                return; // the store is away; the rest is due again at the next tick
+            }
         }
     }
 
@@ -187,6 +194,9 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
 
         return results;
     }
+
+    /// <summary>Of the lease: who has least is renewed first.</summary>
+    private TimeSpan Left(HeldClaim claim) => claim.Request.Lease - _time.GetElapsedTime(claim.RenewedAt.Timestamp);
 
     private bool IsDue(HeldClaim claim)
     {
