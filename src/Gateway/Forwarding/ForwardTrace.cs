@@ -29,6 +29,9 @@ internal class ForwardTrace
     /// <summary>The answer ends with trailer fields, which a recorded answer cannot carry. Known when the body has been read.</summary>
     public bool HasTrailers => AnnouncesTrailers || Trailers?.NonValidated.Count > 0;
 
+    /// <summary>It stands on a lease: it is looked at and arrives once whatever its method, which a transform may have changed.</summary>
+    public virtual bool IsLeased => false;
+
     /// <summary>Whether the request may go out now: the last look, after the connection was had and before the first byte.</summary>
     public virtual bool MayBegin => true;
 

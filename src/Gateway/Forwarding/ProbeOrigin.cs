@@ -27,13 +27,16 @@ internal sealed record ProbeOrigin(
     private const string XForwarded = "X-Forwarded-";
     private const string HeaderPrefix = "HeaderPrefix";
 
+    /// <summary>What proxies tell behind the prefix. What else callers make up there would only fill the record.</summary>
+    private static readonly HashSet<string> Forwardings = new(["For", "Proto", "Host", "Prefix", "Port"], StringComparer.OrdinalIgnoreCase);
+
     public static ProbeOrigin Of(HttpContext context)
     {
         var route = context.GetReverseProxyFeature().Route.Config;
         var request = context.Request;
         List<string> prefixes = [XForwarded, .. TransformsOf(route).SelectMany(transform => transform).Where(item => Is(item.Key, HeaderPrefix)).Select(item => item.Value)];
         var fields = from field in request.Headers
-                     where Is(field.Key, Forwarded) || Is(field.Key, "Connection") || prefixes.Any(prefix => field.Key.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))
+                     where Is(field.Key, Forwarded) || Is(field.Key, "Connection") || prefixes.Any(prefix => IsForwarding(field.Key, prefix))
                      from value in field.Value
                      select KeyValuePair.Create(field.Key, value ?? "");
         var usesRouteValues = TransformsOf(route).Any(transform => transform.Keys.Any(key => Is(key, "RequestHeaderRouteValue") || Is(key, "QueryRouteParameter")));
@@ -65,6 +68,9 @@ internal sealed record ProbeOrigin(
     }
 
     private static IReadOnlyList<IReadOnlyDictionary<string, string>> TransformsOf(RouteConfig route) => route.Transforms ?? [];
+
+    private static bool IsForwarding(string name, string prefix) =>
+        name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase) && Forwardings.Contains(name[prefix.Length..]);
 
     private static bool Is(string name, string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
 }

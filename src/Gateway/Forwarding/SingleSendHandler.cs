@@ -5,7 +5,7 @@ namespace Gateway.Forwarding;
 /// <summary>
 /// One forward, one arrival. .NET's client sends a request without content again, by itself, when a reused HTTP/1.1 connection closes
 /// before any response byte, POST and DELETE included: the backend may have executed it already. A request that has content, even an
-/// empty one, and does not wait for 100-continue, is sent once. Over HTTP/2 it sends anything again that the backend says it did not
+/// empty one, and does not wait for 100-continue, is sent once; so is one that stands on a lease, whatever its method. Over HTTP/2 it sends anything again that the backend says it did not
 /// process (REFUSED_STREAM, GOAWAY), up to four times; there <see cref="Writing"/> stops the second time. It stands here and not in a
 /// YARP transform because YARP loses track of content that a transform replaces. What the backend's Connection names ends here as well.
 /// <para>And nothing goes out for a lease that may be over. The last look is in <see cref="Writing"/> too: the client calls it when it has a
@@ -22,13 +22,19 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        if (!IsSafe(request.Method) && !TestHooks.HasDefect("resend-cure-off"))
+        var isTraced = request.Options.TryGetValue(ForwardTrace.Key, out var trace);
+        var isSafe = IsSafe(request.Method);
+        if ((!isSafe || trace is { IsLeased: true }) && !TestHooks.HasDefect("resend-cure-off"))
         {
-            request.Content ??= new ByteArrayContent([]);
-            if (request.Options.TryGetValue(ForwardTrace.Key, out var forward))
+            if (!isSafe || request.Headers.NonValidated.Count == 0)
+            {
+                request.Content ??= new ByteArrayContent([]); // without any field there is nothing to look at
+            }
+
+            if (isTraced)
             {
                 // Where nobody keeps a claim, sending again what the backend says it did not process harms nobody (RFC 9113, section 8.7).
-                request.Options.Set(SendOnceKey, new SendOnce(forward));
+                request.Options.Set(SendOnceKey, new SendOnce(trace!));
             }
         }
 
@@ -44,7 +50,7 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             }
             catch (NotSentException) when (looks < MaxLooks)
             {
-                if (!request.Options.TryGetValue(ForwardTrace.Key, out var forward) || !await forward.TryConfirmAsync())
+                if (!await trace!.TryConfirmAsync())
                 {
                     throw;
                 }
@@ -58,9 +64,9 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             throw new HttpRequestException(HttpRequestError.InvalidResponse, $"The backend answered with the status {(int)response.StatusCode}.");
         }
 
-        if (request.Options.TryGetValue(ForwardTrace.Key, out var trace))
+        if (isTraced)
         {
-            trace.Status = (int)response.StatusCode;
+            trace!.Status = (int)response.StatusCode;
             trace.Unframed = IsUnframed(response);
             trace.AnnouncesTrailers = response.Headers.Contains("Trailer");
             trace.Trailers = response.TrailingHeaders;
@@ -123,7 +129,7 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         }
     }
 
-    /// <summary>Safe methods may be sent again, and must not be given a Content-Length that the client did not send.</summary>
+    /// <summary>Safe methods may be sent again where no lease stands behind them, and must not be given a Content-Length that the client did not send.</summary>
     private static bool IsSafe(HttpMethod method) =>
         method == HttpMethod.Get || method == HttpMethod.Head || method == HttpMethod.Options || method == HttpMethod.Trace || method == HttpMethod.Connect;
 
@@ -133,7 +139,7 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         && response.Content.Headers.ContentLength is null
         && response.Headers.TransferEncodingChunked is not true;
 
-    /// <summary>Travels with an unsafe request.</summary>
+    /// <summary>Travels with a request that is unsafe or stands on a lease.</summary>
     private sealed class SendOnce(ForwardTrace forward)
     {
         public ForwardTrace Forward => forward;

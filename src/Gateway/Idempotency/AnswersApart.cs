@@ -12,7 +12,7 @@ internal sealed class AnswersApart(StoreSettings settings, RecordIds recordIds, 
     /// <summary>A body outlives its record, whose retention began earlier, by about this.</summary>
     private static readonly TimeSpan Margin = TimeSpan.FromMinutes(1);
 
-    private readonly ConcurrentDictionary<BodyReference, Lazy<Task<FetchedBody>>> _fetches = new();
+    private readonly ConcurrentDictionary<(RecordId Id, BodyReference Reference), Lazy<Task<FetchedBody>>> _fetches = new();
     private volatile byte[]? _secret;
 
     /// <summary>Whether a body of this size is kept apart.</summary>
@@ -31,14 +31,15 @@ internal sealed class AnswersApart(StoreSettings settings, RecordIds recordIds, 
     /// <summary>However many ask for one at the same time, it is fetched once.</summary>
     public async Task<FetchedBody> ReadAsync(RecordId id, BodyReference reference)
     {
-        var fetch = _fetches.GetOrAdd(reference, _ => new Lazy<Task<FetchedBody>>(() => FetchAsync(id, reference)));
+        var key = (id, reference); // the name of a body is of both, and so is what it is checked against
+        var fetch = _fetches.GetOrAdd(key, _ => new Lazy<Task<FetchedBody>>(() => FetchAsync(id, reference)));
         try
         {
             return await fetch.Value;
         }
         finally
         {
-            _fetches.TryRemove(KeyValuePair.Create(reference, fetch));
+            _fetches.TryRemove(KeyValuePair.Create(key, fetch));
         }
     }
 

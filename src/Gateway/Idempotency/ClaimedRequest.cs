@@ -28,6 +28,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         var trace = policy.Mode == PolicyMode.Observe ? new ForwardTrace() : new LeasedForward(leases, claim, resource); // who observes forwards in any case
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
+        var body = context.Request.Body;
         var isStreamed = policy.Delivery == Delivery.Streamed || policy.Mode == PolicyMode.Observe;
         using var capture = new ResponseCapture(
             context, client, policy.MaxAnswerBytes, budget, isStreamed ? null : reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
@@ -37,6 +38,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         context.RequestAborted = drain.GiveUp;
         context.Features.Set<ForwardTrace>(trace);
         context.Features.Set<IHttpResponseBodyFeature>(capture);
+        context.Request.Body = (trace as LeasedForward)?.Guard(body) ?? body;
         try
         {
             await next(context);
@@ -52,6 +54,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         {
             context.Features.Set(client);
             context.RequestAborted = clientAborted;
+            context.Request.Body = body;
         }
 
         if (capture.IsPassedThrough)

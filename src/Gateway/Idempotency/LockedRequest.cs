@@ -12,6 +12,7 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJour
     {
         var trace = new LeasedForward(leases, claim: null, held);
         var clientAborted = context.RequestAborted;
+        var body = context.Request.Body;
         var isDone = false;
 
         // Once the answer has begun, a client that is gone ends it: it may never end by itself. The lock is then left to its lease.
@@ -26,6 +27,7 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJour
         });
         context.RequestAborted = stop.Token;
         context.Features.Set<ForwardTrace>(trace);
+        context.Request.Body = trace.Guard(body);
         try
         {
             await next(context);
@@ -36,10 +38,17 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJour
         finally
         {
             context.RequestAborted = clientAborted;
+            context.Request.Body = body;
             await held.EndAsync(isDone);
         }
 
-        if (context.Features.Get<IForwarderErrorFeature>()?.Exception is NotSentException && !context.Response.HasStarted)
+        var failure = context.Features.Get<IForwarderErrorFeature>();
+        if (failure?.Error == ForwarderError.RequestBodyClient && !context.Response.HasStarted)
+        {
+            context.Response.StatusCode = StatusCodes.Status502BadGateway; // the body was here as a whole: not the client's fault, as YARP thinks
+        }
+
+        if (failure?.Exception is NotSentException && !context.Response.HasStarted)
         {
             var refusal = trace.IsLockLost ? new Refusal(Problem.ResourceLocked, policy.Lease) : new Refusal(Problem.StoreUnavailable, Refusals.StoreRetryAfter);
             journal.Refused(policy, refusal.Problem, record: null);

@@ -63,6 +63,9 @@ internal sealed class NearCopies : IDisposable
     /// <summary>Whether an answer of this many bytes is kept at all: not worth making, otherwise.</summary>
     public bool HasRoomFor(long bytes) => _settings.MaxEntries > 0 && EntrySize + bytes <= _settings.MaxBytes;
 
+    /// <summary>Whether an answer of this many bytes is worth making, because it is kept and is not there yet.</summary>
+    public bool Wants(RecordId id, long bytes) => HasRoomFor(bytes) && !TryFind(id, out _);
+
     public bool TryFind(RecordId id, out ClaimResult found)
     {
         lock (_lock)

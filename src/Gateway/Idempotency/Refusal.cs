@@ -16,6 +16,7 @@ internal readonly record struct Refusal(Problem Problem, TimeSpan? RetryAfter = 
     public Refusal For(ReleasedKey key, IdempotencyPolicy policy) => key switch
     {
         ReleasedKey.Uncertain => new(Problem.OutcomeUncertain, Detail: "This request was not sent. An earlier one with this key may have taken effect, and nobody knows yet. Repeat it with the same key, not with another."),
+        ReleasedKey.FreeLater => new(Problem.StoreUnavailable, Refusals.StoreRetryAfter, "This request was not sent. The store did not confirm that its key is free, so that it may seem to be in use for a while. Repeat it with the same key after the time in Retry-After."),
         ReleasedKey.Taken => new(Problem.InProgress, policy.Lease, "This request was not sent, because another one with this key went first. Repeat it with the same key after the time in Retry-After."),
         _ => this,
     };

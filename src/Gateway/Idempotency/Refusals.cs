@@ -92,8 +92,8 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
             return;
         }
 
-        var near = claim.Found.Answer;
-        if (stored.Apart is not null)
+        var isApart = stored.Apart is not null;
+        if (isApart)
         {
             answer = await records.FetchAsync(policy, id, stored);
             if (answer.Stored is null)
@@ -103,7 +103,6 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
             }
 
             stored = answer.Stored;
-            near = copies.HasRoomFor(stored.Body.Length) ? records.Whole(id, stored) : default;
         }
 
         // A client that reads slowly holds the answer in memory for as long.
@@ -115,17 +114,23 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
 
         try
         {
-            if (!near.IsEmpty)
-            {
-                copies.Add(id, claim.Found.Fingerprint, near, claim.AskedAt.Timestamp, claim.Found.Remaining);
-            }
-
+            KeepNear(claim, stored, isApart);
             journal.Replayed(policy, id, stored.Status);
             await Replay.WriteAsync(context, stored);
         }
         finally
         {
             budget.Return(stored.Body.Length);
+        }
+    }
+
+    /// <summary>For the next retry. A copy of a body that was kept apart is made only where it is wanted, and only the near copies hold it.</summary>
+    private void KeepNear(KeyClaim claim, StoredResponse stored, bool isApart)
+    {
+        var id = claim.Request.Id;
+        if (!isApart || copies.Wants(id, stored.Body.Length))
+        {
+            copies.Add(id, claim.Found.Fingerprint, isApart ? records.Whole(id, stored) : claim.Found.Answer, claim.AskedAt.Timestamp, claim.Found.Remaining);
         }
     }
 

@@ -21,6 +21,6 @@ internal enum ClaimState
 /// <param name="Remaining">What is left, in the store's clock: of the lease when <see cref="ClaimState.InProgress"/>, of the retention when <see cref="ClaimState.Settled"/>.</param>
 /// <param name="Answer">The recorded bytes (<see cref="RecordFormat"/>) when <see cref="ClaimState.Settled"/>.</param>
 /// <param name="Attempt">The attempt on record: 1 for a fresh claim, one more for every take-over; the caller's own when <see cref="ClaimState.Claimed"/>.</param>
-/// <param name="Age">When <see cref="ClaimState.Uncertain"/>: how long the attempt on record has sent nothing for certain, since its owner said so or its lease ran out.</param>
+/// <param name="Age">When <see cref="ClaimState.Uncertain"/>: how long ago its owner said so, or its lease ran out. Since then the attempt on record has sent nothing, but for what it had looked at just before (docs/decisions/0019-the-last-look.md).</param>
 internal readonly record struct ClaimResult(
     ClaimState State, Fingerprint Fingerprint, TimeSpan Remaining = default, ReadOnlyMemory<byte> Answer = default, int Attempt = 1, TimeSpan Age = default);

@@ -13,6 +13,7 @@ internal sealed class HeldClaim(ClaimRequest request, Moment renewedAt)
 {
     private volatile bool _isEnded;
     private volatile bool _isReleased;
+    private volatile bool _isSettled;
     private volatile bool _isLost;
     private volatile bool _isInDoubt;
 
@@ -30,6 +31,9 @@ internal sealed class HeldClaim(ClaimRequest request, Moment renewedAt)
     /// <summary>Its end is a release: a renewal that was on its way may have taken the freed key again.</summary>
     public bool IsReleased => _isReleased;
 
+    /// <summary>Its end is a settlement: the backend has answered, and nobody takes it over.</summary>
+    public bool IsSettled => _isSettled;
+
     /// <summary>The record is another's, or was gone and may have been: what this claim stands for must not be begun any more.</summary>
     public bool IsLost => _isLost;
 
@@ -43,6 +47,7 @@ internal sealed class HeldClaim(ClaimRequest request, Moment renewedAt)
     public void Ended(ClaimEnd end)
     {
         _isReleased = end == ClaimEnd.Release;
+        _isSettled = end == ClaimEnd.Settle;
         _isEnded = true;
     }
 }

@@ -9,6 +9,10 @@ namespace Gateway.Storage;
 internal sealed class LeaseKeeper : IHostedService, IDisposable
 {
     private const int StopBatch = 100;
+
+    /// <summary>So that a store never has all renewals of a busy process at once, and new claims come in between.</summary>
+    private const int RenewBatch = 1000;
+
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LastWordTimeout = TimeSpan.FromSeconds(4);
 
@@ -46,9 +50,16 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// </summary>
     public bool IsFresh(HeldClaim claim) => !claim.IsEnded && !claim.IsLost && claim.RenewedAt.Age(_time) <= claim.Request.Lease / 2;
 
+    /// <summary>
+    /// Whether what was begun under the claim may go on: nobody else can have taken it over, because its lease is not over or its end is on record.
+    /// </summary>
+    public bool IsRunning(HeldClaim claim) => !claim.IsLost && (claim.IsSettled || claim.RenewedAt.Age(_time) < claim.Request.Lease);
+
     /// <summary>Asks the store now whether claims still stand, and restarts their leases. Ends in time by the store's own limit.</summary>
+    /// <param name="claims">Those of one request.</param>
+    /// <param name="isBegun">Whether anything was sent under them.</param>
     /// <returns>What became of each: it may be begun only where the store says <see cref="WriteResult.Done"/>.</returns>
-    public Task<IReadOnlyList<WriteResult>> ConfirmAsync(IReadOnlyList<HeldClaim> claims) => RenewAsync(claims, isBegun: false, CancellationToken.None);
+    public Task<IReadOnlyList<WriteResult>> ConfirmAsync(IReadOnlyList<HeldClaim> claims, bool isBegun) => RenewAsync(claims, isBegun, CancellationToken.None);
 
     /// <summary>Takes a claim into care, from the moment before the store was asked for it.</summary>
     public HeldClaim Hold(in ClaimRequest request, Moment askedAt)
@@ -146,10 +157,13 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
 
     private async Task RenewDueAsync()
     {
-        var due = _held.Values.Where(IsDue).ToList();
-        if (due.Count > 0)
+        foreach (var batch in _held.Values.Where(IsDue).OrderBy(Left).Chunk(RenewBatch))
         {
-            await RenewAsync(due, isBegun: true, _stop.Token);
+            List<HeldClaim> due = [.. batch.Where(claim => !claim.IsEnded)]; // those before took time
+            if (due.Count > 0 && (await RenewAsync(due, isBegun: true, _stop.Token)).All(result => result == WriteResult.Unknown))
+            {
+                return; // the store is away; the rest is due again at the next tick
+            }
         }
     }
 
@@ -180,6 +194,9 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
 
         return results;
     }
+
+    /// <summary>Of the lease: who has least is renewed first.</summary>
+    private TimeSpan Left(HeldClaim claim) => claim.Request.Lease - _time.GetElapsedTime(claim.RenewedAt.Timestamp);
 
     private bool IsDue(HeldClaim claim)
     {

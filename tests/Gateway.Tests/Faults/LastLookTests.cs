@@ -10,6 +10,9 @@ namespace Gateway.Tests.Faults;
 /// </summary>
 public abstract class LastLookTests : IAsyncLifetime
 {
+    /// <summary>More than the sockets and the window of HTTP/2 take.</summary>
+    private static readonly string Large = $"\"{new string('x', 16 * 1024 * 1024)}\"";
+
     private readonly string _key = EmbeddedGateway.NewKey();
     private PausedGateways? _gateways;
 
@@ -94,7 +97,73 @@ public abstract class LastLookTests : IAsyncLifetime
         Expect.Problem(409, "resource-locked", late);
     }
 
+    [StoreFact]
+    public Task OverHttp2_StoppedInTheMiddleOfTheBody_DoesNotSendTheRestOfWhatAnotherHasExecuted() => StopInTheMiddleAsync("/probe/5");
+
+    [StoreFact]
+    public Task OverHttp1_StoppedInTheMiddleOfTheBody_DoesNotSendTheRestOfWhatAnotherHasExecuted() => StopInTheMiddleAsync("/probe1/5");
+
+    [StoreFact]
+    public async Task StoppedInTheMiddleOfTheBody_SendsTheRestWhenNobodyElseCame()
+    {
+        var first = await BeginBodyAsync("/probe1/6", _key);
+
+        await Gateways.SleepAsync(() => Task.CompletedTask);
+
+        Assert.Equal(201, (await first).Status);
+        Assert.Equal(1, Backend.ExecutionsOf(_key));
+    }
+
+    [StoreFact]
+    public Task OverHttp2_StoppedInTheMiddleOfTheBody_WithALockAlone_DoesNotSendTheRestWhileAnotherHoldsIt() => StopInTheMiddleWithALockAsync("/alone/7");
+
+    [StoreFact]
+    public Task OverHttp1_StoppedInTheMiddleOfTheBody_WithALockAlone_DoesNotSendTheRestWhileAnotherHoldsIt() => StopInTheMiddleWithALockAsync("/alone1/7");
+
     private protected abstract Task<PausedGateways> StartAsync();
+
+    private async Task StopInTheMiddleAsync(string path)
+    {
+        var first = await BeginBodyAsync(path, _key);
+
+        Answer? second = null;
+        await Gateways.SleepAsync(async () => second = await Gateways.PostUntilAnsweredAsync(path, _key, Large));
+        var late = await first;
+
+        Assert.Equal(1, Backend.ExecutionsOf(_key));
+        Assert.Equal(201, second!.Status);
+        Expect.Problem(502, "outcome-uncertain", late);
+    }
+
+    private async Task StopInTheMiddleWithALockAsync(string path)
+    {
+        using var held = Backend.HoldAt(path);
+        var first = await BeginBodyAsync(path, "first");
+
+        Task<Answer>? second = null;
+        await Gateways.SleepAsync(async () =>
+        {
+            second = Gateways.PostAsync(Gateways.Other, path, "second");
+            await Backend.Ledger.WaitForAsync(key => key == "second");
+        });
+        await Task.WhenAny(first, Backend.Ledger.WaitForAsync(key => key == "first"));
+        held.Release();
+        var late = await first;
+
+        Assert.Equal((0, 0), (Backend.Overlaps, Backend.ExecutionsOf("first")));
+        Assert.Equal((502, 201), (late.Status, (await second!).Status));
+    }
+
+    /// <summary>Returns when a part of the body is on its way, and the sockets take no more.</summary>
+    private async Task<Task<Answer>> BeginBodyAsync(string path, string key)
+    {
+        await Gateways.PostAsync(Gateways.Stopped, path + "0", $"warm-{key}"); // a connection to go over
+        Gateways.BackendLink.BlackHole(TcpDirections.ToServer);
+        var request = Gateways.PostAsync(Gateways.Stopped, path, key, Large);
+        await Gateways.BackendLink.Held.WaitForAsync(direction => direction == TcpDirections.ToServer);
+        await Task.Delay(TimeSpan.FromMilliseconds(300)); // into the middle
+        return request;
+    }
 
     /// <summary>
     /// Sends a request to the gateway that is about to be stopped, and returns when it has its claim or lock, and no connection yet: the

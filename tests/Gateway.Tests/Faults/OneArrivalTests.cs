@@ -49,6 +49,27 @@ public sealed class OneArrivalTests(SilentBackends backends) : IClassFixture<Sil
         Assert.True(arrivals.Count(isReused => isReused) > 500, "most went over connections that were used before");
     }
 
+    [Fact]
+    public async Task APostThatItsRouteSendsAsAGet_ArrivesOnce()
+    {
+        await using var backend = RawBackend.Start(async connection =>
+        {
+            while (await connection.ReadRequestAsync() is { } request && request.Header("Idempotency-Key") != _key)
+            {
+                await connection.SendResponseAsync(200, "ok");
+            }
+        });
+        var route = new GatewayRoute("/{**rest}", backend.Url) { Transforms = [new() { ["HttpMethodChange"] = "POST", ["Set"] = "GET" }] };
+        await using var gateway = await GatewayProcess.StartAsync(GatewayConfig.Write(GatewayConfig.Embedded, new { }, route));
+        Task<Http1Message?> PostAsync(string key) => RawClient.ExchangeAsync(gateway.Url, $"POST /orders HTTP/1.1\r\nHost: api.example\r\nIdempotency-Key: {key}\r\n\r\n");
+        Assert.Equal(200, (await PostAsync(EmbeddedGateway.NewKey()))!.Status);
+
+        var first = await PostAsync(_key);
+
+        Assert.Equal("GET", Assert.Single(backend.Requests, request => request.Header("Idempotency-Key") == _key).Method);
+        AssertUncertain(502, first!);
+    }
+
     // A resend would meet the refusal, and "refused" would be taken for "never sent".
     [Theory]
     [InlineData("")]

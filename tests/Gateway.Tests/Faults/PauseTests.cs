@@ -83,7 +83,7 @@ public abstract class PauseTests(ITestOutputHelper output)
         _pending[key] = true;
         try
         {
-            return (await gateways.PostAsync(gateways.Stopped, "/direct/pause", key, hangUp.Token)).Status;
+            return (await gateways.PostAsync(gateways.Stopped, "/direct/pause", key, cancellation: hangUp.Token)).Status;
         }
         catch (Exception gone) when (gone is OperationCanceledException or HttpRequestException)
         {

@@ -12,6 +12,9 @@ internal sealed class PausedGateways : IAsyncDisposable
     /// <summary>The shortest that a policy allows.</summary>
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(2);
 
+    /// <summary>More than the sockets between two processes take.</summary>
+    private const int MaxBody = 32 * 1024 * 1024;
+
     /// <summary>Longer than the lease by what a busy machine needs.</summary>
     private static readonly TimeSpan Sleep = TimeSpan.FromSeconds(3);
 
@@ -56,17 +59,21 @@ internal sealed class PausedGateways : IAsyncDisposable
 
     /// <summary>Through one of them, under a host name that does not tell which.</summary>
     /// <param name="gateway">Which.</param>
-    /// <param name="path">Below <c>/probe</c>, <c>/direct</c> (the same, always in clear), <c>/seat</c> (key and lock) or <c>/alone</c> (lock only).</param>
+    /// <param name="path">
+    /// Below <c>/probe</c>, <c>/direct</c> (the same, always in clear), <c>/seat</c> (key and lock) or <c>/alone</c> (lock only); <c>/probe1</c> and
+    /// <c>/alone1</c> go over HTTP/1.1 where the others go over HTTP/2.
+    /// </param>
     /// <param name="key">Also names the operation to the backend.</param>
+    /// <param name="body">What is posted.</param>
     /// <param name="cancellation">The client hangs up.</param>
-    public Task<Answer> PostAsync(GatewayProcess gateway, string path, string key, CancellationToken cancellation = default) => KeyedRequests.PostAsync(
-        _client, gateway.Url + path, key, headers: [new("Host", "api.example"), new("X-Operation", key)], cancellation: cancellation);
+    public Task<Answer> PostAsync(GatewayProcess gateway, string path, string key, string body = "{}", CancellationToken cancellation = default) => KeyedRequests.PostAsync(
+        _client, gateway.Url + path, key, body, headers: [new("Host", "api.example"), new("X-Operation", key)], cancellation: cancellation);
 
     /// <summary>At the gateway that goes on, until the answer is none that says to come back.</summary>
-    public async Task<Answer> PostUntilAnsweredAsync(string path, string key)
+    public async Task<Answer> PostUntilAnsweredAsync(string path, string key, string body = "{}")
     {
         Answer? answer = null;
-        await Eventually.TrueAsync(async () => (answer = await PostAsync(Other, path, key)).Status is not (409 or 503), "the request is answered");
+        await Eventually.TrueAsync(async () => (answer = await PostAsync(Other, path, key, body)).Status is not (409 or 503), "the request is answered");
         return answer!;
     }
 
@@ -100,8 +107,9 @@ internal sealed class PausedGateways : IAsyncDisposable
         };
         var seat = new { On = "route:seat", Contention = "Wait", MaxWait = "00:00:30" };
         object RouteTo(string path, string cluster, string policy) => new { ClusterId = cluster, Match = new { Path = path }, Metadata = new { Idempotency = policy } };
-        object ClusterAt(string address) => new
+        object ClusterAt(string address, string version = "2") => new
         {
+            HttpRequest = new { Version = version },
             HttpClient = new { DangerousAcceptAnyServerCertificate = true },
             Destinations = new { one = new { Address = address } },
         };
@@ -112,9 +120,9 @@ internal sealed class PausedGateways : IAsyncDisposable
             {
                 Policies = new
                 {
-                    probe = new { Lease, Uncertain = uncertain },
+                    probe = new { Lease, MaxRequestBodyBytes = MaxBody, Uncertain = uncertain },
                     seat = new { Lease, Uncertain = uncertain, Lock = seat },
-                    alone = new { Lease, Key = Array.Empty<string>(), Lock = seat },
+                    alone = new { Lease, MaxRequestBodyBytes = MaxBody, Key = Array.Empty<string>(), Lock = seat },
                 },
             },
             ReverseProxy = new
@@ -122,11 +130,13 @@ internal sealed class PausedGateways : IAsyncDisposable
                 Routes = new
                 {
                     probe = RouteTo("/probe/{**rest}", "tls", "probe"),
+                    probe1 = RouteTo("/probe1/{**rest}", "tls1", "probe"),
                     direct = RouteTo("/direct/{**rest}", "clear", "probe"),
                     seat = RouteTo("/seat/{seat}", "clear", "seat"),
                     alone = RouteTo("/alone/{seat}", "tls", "alone"),
+                    alone1 = RouteTo("/alone1/{seat}", "tls1", "alone"),
                 },
-                Clusters = new { tls = ClusterAt(backend), clear = ClusterAt(inClear) },
+                Clusters = new { tls = ClusterAt(backend), tls1 = ClusterAt(backend, "1.1"), clear = ClusterAt(inClear) },
             },
         });
     }

@@ -64,15 +64,76 @@ public sealed class SingleSendHandlerTests
         Assert.Empty(backend.Requests);
     }
 
-    private static async Task<HttpResponseMessage> SendAsync(string url, Version version, ForwardTrace forward)
+    /// <summary>A transform may have made any of them of a POST.</summary>
+    [Theory]
+    [InlineData("GET", true)]
+    [InlineData("GET", false)]
+    [InlineData("HEAD", true)]
+    [InlineData("OPTIONS", true)]
+    public async Task ASafeMethodThatStandsOnALease_IsLookedAtAsWell(string method, bool hasFields)
+    {
+        await using var backend = RawBackend.Start(async connection =>
+        {
+            if (await connection.ReadRequestAsync() is not null)
+            {
+                await connection.SendResponseAsync(204, "");
+            }
+        });
+        var forward = new Looks(confirmed: true) { IsOnLease = true };
+
+        using var response = await SendAsync(backend.Url, HttpVersion.Version11, forward, method, hasFields);
+
+        Assert.Equal((2, 1), (forward.Count, forward.Confirmed));
+        Assert.Equal(method, Assert.Single(backend.Requests).Method);
+    }
+
+    /// <summary>.NET's client sends it again when a connection that was used before closes.</summary>
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(false, 2)] // which harms nobody
+    public async Task ASafeMethodThatStandsOnALease_ArrivesOnce(bool isLeased, int arrivals)
+    {
+        await using var backend = RawBackend.Start(async connection =>
+        {
+            var isReused = false;
+            while (await connection.ReadRequestAsync() is not null && !isReused)
+            {
+                await connection.SendResponseAsync(200, "ok");
+                isReused = true;
+            }
+        });
+        using var client = new BackendClientFactory().CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
+        using (await SendAsync(client, backend.Url, HttpVersion.Version11, new ForwardTrace(), "GET"))
+        {
+        }
+
+        var sending = SendAsync(client, backend.Url, HttpVersion.Version11, new Looks(confirmed: true) { IsOnLease = isLeased, IsFirstInTime = true }, "GET");
+
+        var failure = await Record.ExceptionAsync(() => sending);
+        Assert.Equal(1 + arrivals, backend.Requests.Count);
+        Assert.Equal(isLeased, failure is HttpRequestException);
+    }
+
+    private static async Task<HttpResponseMessage> SendAsync(string url, Version version, ForwardTrace forward, string method = "POST", bool hasFields = true)
     {
         using var client = new BackendClientFactory().CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
-        using var request = new HttpRequestMessage(HttpMethod.Post, url)
+        return await SendAsync(client, url, version, forward, method, hasFields);
+    }
+
+    private static async Task<HttpResponseMessage> SendAsync(
+        HttpMessageInvoker client, string url, Version version, ForwardTrace forward, string method = "POST", bool hasFields = true)
+    {
+        using var request = new HttpRequestMessage(new HttpMethod(method), url)
         {
-            Content = new StringContent("{}"),
+            Content = method == "POST" ? new StringContent("{}") : null,
             Version = version,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
         };
+        if (hasFields)
+        {
+            request.Headers.Add("X-Any", "1");
+        }
+
         request.Options.Set(ForwardTrace.Key, forward);
         return await client.SendAsync(request, CancellationToken.None);
     }
@@ -86,7 +147,13 @@ public sealed class SingleSendHandlerTests
 
         public bool IsAlwaysLate { get; init; }
 
-        public override bool MayBegin => ++Count > 1 && !IsAlwaysLate;
+        public bool IsFirstInTime { get; init; }
+
+        public bool IsOnLease { get; init; }
+
+        public override bool IsLeased => IsOnLease;
+
+        public override bool MayBegin => (++Count > 1 || IsFirstInTime) && !IsAlwaysLate;
 
         public override Task<bool> TryConfirmAsync()
         {

@@ -24,5 +24,7 @@ internal static class GatewaySettingsOf
 
     public static GatewaySettings Encryption(EncryptionSettings? encryption) => Defaults with { Encryption = encryption };
 
+    public static GatewaySettings Secret(string secret) => Defaults with { Secret = secret };
+
     public static GatewaySettings NearCopy(NearCopySettings nearCopy) => Defaults with { NearCopy = nearCopy };
 }

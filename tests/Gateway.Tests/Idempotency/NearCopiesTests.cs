@@ -105,6 +105,19 @@ public sealed class NearCopiesTests : IAsyncLifetime
     }
 
     [Fact]
+    public void WhatIsThereAlready_OrTooLarge_IsNotWanted()
+    {
+        using var copies = Open(maxEntries: 10, maxBytes: 10_000);
+        var id = NewId();
+
+        Assert.Equal((true, false), (copies.Wants(id, 1000), copies.Wants(id, 10_001)));
+        Add(copies, id, 1000);
+        Assert.False(copies.Wants(id, 1000));
+        _time.Advance(TimeSpan.FromMinutes(1));
+        Assert.True(copies.Wants(id, 1000));
+    }
+
+    [Fact]
     public async Task ADeletedRecord_HasNoCopy()
     {
         using var copies = Open(maxEntries: 10, maxBytes: 10_000);

@@ -50,6 +50,35 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         Assert.Equal(state is null ? null : $"{state} {Hex(claim.Token)} 1", await ReadAsync(claim));
     }
 
+    /// <summary>A server that lost many claims: each is written again by statements of its own, and new claims must not wait behind all of them.</summary>
+    [PostgresFact]
+    public async Task ManyRenewalsOfWhatIsGone_LeaveConnectionsForNewClaims()
+    {
+        await using var database = await PostgresServer.NewDatabaseAsync();
+        await using var store = PostgresStores.Open(database.ConnectionString);
+        await store.ClaimAsync(StoreContract.NewClaim(), default);
+        await using var blocker = new NpgsqlConnection(database.ConnectionString);
+        await blocker.OpenAsync();
+        await using var transaction = await blocker.BeginTransactionAsync();
+        var lost = Enumerable.Range(0, 100).Select(_ => StoreContract.NewClaim()).ToList();
+        foreach (var claim in lost)
+        {
+            await InsertAsync(blocker, claim); // whoever writes one of them waits
+        }
+
+        var renewing = store.RenewAsync(lost, default).AsTask();
+        await Eventually.TrueAsync(async () => await WaitersAsync() >= 8, "renewals wait");
+        Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContract.NewClaim(), default)).State);
+        await Task.Delay(TimeSpan.FromMilliseconds(200));
+
+        Assert.Equal(8, await WaitersAsync());
+        await transaction.RollbackAsync();
+        Assert.Equal(lost.Select(_ => WriteResult.Recreated), await renewing);
+
+        async Task<int> WaitersAsync() =>
+            (int)(long)(await database.QueryAsync("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))!;
+    }
+
     [PostgresFact]
     public async Task ATakeOverWhoseAcknowledgementIsLost_IsRecognised_AndCountedOnce()
     {

@@ -32,6 +32,7 @@ internal sealed class HonestBackend : IAsyncDisposable
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.Zero);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
+            kestrel.Limits.MinRequestBodyDataRate = null; // a body may stop half-way
             kestrel.Listen(IPAddress.Loopback, _port, listen => listen.Protocols = HttpProtocols.Http1);
             kestrel.Listen(IPAddress.Loopback, _tlsPort, listen =>
             {

@@ -8,6 +8,9 @@ namespace Gateway.Storage.Postgres;
 /// </summary>
 internal sealed class PostgresWrites(PostgresConnections connections, WriteJournal journal, StoreClock clock, TimeSpan timeout, TimeProvider time)
 {
+    /// <summary>How many claims that need more than the usual statement are renewed at once; new claims need connections too.</summary>
+    private const int MaxAtOnce = 8;
+
     /// <summary>Settles a claim or marks it uncertain, and remembers it once the server has acknowledged it.</summary>
     public async ValueTask<WriteResult> EndAsync(ClaimRequest claim, ClaimEnd end, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
     {
@@ -68,7 +71,12 @@ internal sealed class PostgresWrites(PostgresConnections connections, WriteJourn
         var asked = time.GetTimestamp();
         var renewed = await connections.RunAsync(
             PostgresCallKind.Owner, (connection, _) => PostgresRecords.RenewOwnAsync(connection, claims, NotAfter(asked)), asked, cancellationToken);
-        var results = await Task.WhenAll(claims.Select(claim => renewed.Contains(claim.Token) ? Task.FromResult(WriteResult.Done) : TryRenewAsync(claim)));
+        var results = new List<WriteResult>(claims.Count);
+        foreach (var some in claims.Chunk(MaxAtOnce))
+        {
+            results.AddRange(await Task.WhenAll(some.Select(claim => renewed.Contains(claim.Token) ? Task.FromResult(WriteResult.Done) : TryRenewAsync(claim))));
+        }
+
         foreach (var (claim, _) in claims.Zip(results).Where(pair => pair.Second is WriteResult.Done or WriteResult.Recreated))
         {
             journal.Add(claim, end: null);

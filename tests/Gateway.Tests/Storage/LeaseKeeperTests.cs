@@ -1,0 +1,137 @@
+using System.Security.Cryptography;
+using Gateway.Storage;
+using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using Xunit;
+
+namespace Gateway.Tests.Storage;
+
+/// <summary>How a busy process renews: a store never gets everything at once.</summary>
+public sealed class LeaseKeeperTests : IDisposable
+{
+    private const int Claims = 2500;
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(500);
+
+    private readonly CountedTimers _time = new();
+    private readonly RenewingStore _store = new();
+    private readonly LeaseKeeper _keeper;
+
+    public LeaseKeeperTests()
+    {
+        _keeper = new LeaseKeeper(_store, _time, NullLogger<LeaseKeeper>.Instance);
+        foreach (var _ in Enumerable.Range(0, Claims))
+        {
+            var id = new RecordId(Digest.From(RandomNumberGenerator.GetBytes(Digest.Size)));
+            _keeper.Hold(new ClaimRequest(id, ClaimToken.Create(), default, Lease, TimeSpan.FromDays(1)), _keeper.Now);
+        }
+    }
+
+    public void Dispose() => _keeper.Dispose();
+
+    [Fact]
+    public async Task ManyThatAreDue_AreRenewedInBatches_OneAfterTheOther()
+    {
+        await TickUntilAsync(() => _store.Renewed == Claims);
+
+        Assert.Equal([1000, 1000, 500], _store.Calls);
+        Assert.Equal(1, _store.MostAtOnce);
+    }
+
+    [Fact]
+    public async Task AStoreThatIsAway_IsAskedForOneBatchATick_AndForAllWhenItIsBack()
+    {
+        _store.IsAway = true;
+        await TickUntilAsync(() => _store.Calls.Count > 0);
+        await Task.Delay(TimeSpan.FromMilliseconds(100)); // for a second batch, which must not come
+
+        Assert.Equal([1000], _store.Calls);
+        _store.IsAway = false;
+        await TickUntilAsync(() => _store.Renewed == Claims);
+    }
+
+    /// <summary>All of them are due, and the clock ticks once.</summary>
+    private async Task TickUntilAsync(Func<bool> isDone)
+    {
+        if (_time.Timers == 0)
+        {
+            _time.Advance(Lease / 2);
+            await _keeper.StartAsync(CancellationToken.None);
+            await Eventually.TrueAsync(() => _time.Timers == 2, "both loops have their timers");
+        }
+
+        _time.Advance(Tick);
+        await Eventually.TrueAsync(isDone, "they are renewed");
+    }
+
+    private sealed class CountedTimers : FakeTimeProvider
+    {
+        private int _timers;
+
+        public int Timers => Volatile.Read(ref _timers);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = base.CreateTimer(callback, state, dueTime, period);
+            Interlocked.Increment(ref _timers);
+            return timer;
+        }
+    }
+
+    private sealed class RenewingStore : IIdempotencyStore
+    {
+        private int _atOnce;
+
+#pragma warning disable CS0067 // nobody tells anything here
+        public event Action<RecordId>? Changed;
+
+        public event Action<RecordId>? Forgotten;
+#pragma warning restore CS0067
+
+        public string Description => "renewing";
+
+        public bool IsAway { get; set; }
+
+        public Ledger<int> Calls { get; } = new();
+
+        public int MostAtOnce { get; private set; }
+
+        public int Renewed { get; private set; }
+
+        public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
+        {
+            MostAtOnce = Math.Max(MostAtOnce, Interlocked.Increment(ref _atOnce));
+            Calls.Add(claims.Count);
+            await Task.Yield();
+            Interlocked.Decrement(ref _atOnce);
+            if (IsAway)
+            {
+                throw new StoreUnavailableException("away");
+            }
+
+            Renewed += claims.Count;
+            return [.. claims.Select(_ => WriteResult.Done)];
+        }
+
+        public ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<ClaimResult?> WatchAsync(RecordId id, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask PingAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+}
