@@ -98,7 +98,7 @@ public sealed class BrokenAnswerTests(EmbeddedGateway gateway) : IClassFixture<E
         var retry = await gateway.PostAsync(path, _key);
 
         Assert.Single(gateway.RawArrivalsAt(path));
-        Assert.False(first.IsComplete);
+        Assert.False(first is { IsComplete: true }); // null: the reset overtook what was sent
         Expect.NotKept(TombstoneReason.TooLarge, 200, null, retry);
     }
 
