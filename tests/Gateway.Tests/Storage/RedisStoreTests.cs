@@ -82,7 +82,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
     {
         await using var own = await RedisServer.StartOwnAsync();
         var log = new FakeLogger<RedisStore>();
-        await using var store = await RedisStores.OpenAsync(own.Configuration, log);
+        await using var store = await RedisStores.OpenAsync(new RedisStoreSettings { Configuration = own.Configuration }, log, TimeSpan.FromSeconds(1));
         var heard = new ConcurrentQueue<RecordId>();
         store.Changed += heard.Enqueue;
         var (first, second) = (NewClaim(), NewClaim());
@@ -90,7 +90,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
         await store.ClaimAsync(second, default);
         await store.WatchAsync(first.Id, default);
         await own.PauseAsync();
-        await Eventually.TrueAsync(() => log.Collector.GetSnapshot().Any(record => record.Id.Id == 2002), "the link is replaced");
+        await Eventually.TrueAsync(() => log.Collector.GetSnapshot().Any(record => record.Id.Id == 2030 && record.Message.Contains("Dead socket", StringComparison.OrdinalIgnoreCase)), "the client gives the link up");
         await own.ResumeAsync();
 
         await Eventually.TrueAsync(() => AnswersAsync(store, second.Id), "the store answers again");
