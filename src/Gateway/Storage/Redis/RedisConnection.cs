@@ -110,7 +110,8 @@ internal sealed class RedisConnection : IAsyncDisposable
     {
         _buckets.Close(seen);
         seen.Node.LacksFence |= lacksFence;
-        AskRoles();
+        _nodes.ListAll();
+        Wake();
     }
 
     /// <summary>Slots or roles may have changed: masters are asked for theirs, and looked at anew.</summary>
@@ -207,18 +208,18 @@ internal sealed class RedisConnection : IAsyncDisposable
             throw new StoreUnavailableException("the Sentinels name another master");
         }
 
-        if ((_mustAskRoles || !_buckets.AreAllOpen) && _roles.IsCompleted)
-        {
-            // While some are closed, a replica may have been promoted.
-            _mustAskRoles = false;
-            _roles = _links.AskRolesAsync(multiplexer, _stop.Token).ContinueWith(_ => Wake(), TaskScheduler.Default);
-        }
-
         var masters = RedisLinks.MastersOf(multiplexer);
         foreach (var node in _nodes.Meet(masters).Where(node => node.Look.IsCompleted))
         {
             node.IsMaster = true;
             node.Look = LookAsync(node, multiplexer);
+        }
+
+        // A promoted replica is found by asking. Not without need: a server that is slow to answer is out of use for the client then.
+        if ((_mustAskRoles || masters.Count == 0 || _nodes.IsAnyFailing || (!_buckets.AreAllOpen && !_nodes.IsAnyLookedAt)) && _roles.IsCompleted)
+        {
+            _mustAskRoles = false;
+            _roles = _links.AskRolesAsync(multiplexer, _stop.Token).ContinueWith(_ => Wake(), TaskScheduler.Default);
         }
 
         if (masters.Count == 0)

@@ -16,6 +16,9 @@ internal sealed class RedisNodes(RedisBuckets buckets, TimeProvider time, ILogge
     /// <summary>One of them is being looked at for the first time.</summary>
     public bool IsAnyNew => _nodes.Values.Any(node => node is { IsMaster: true, Identity: null, HasFailed: false });
 
+    /// <summary>A look is under way.</summary>
+    public bool IsAnyLookedAt => _nodes.Values.Any(node => !node.Look.IsCompleted);
+
     /// <summary>Why nothing takes claims; null when no master is met.</summary>
     public string? Obstacle => _nodes.Values.Where(node => node.IsMaster).Select(node => node.Obstacle).FirstOrDefault();
 
