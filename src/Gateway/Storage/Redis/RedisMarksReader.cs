@@ -6,8 +6,8 @@ namespace Gateway.Storage.Redis;
 /// <summary>Reads the marks of buckets from one server, and sets new epochs there where it may have lost writes.</summary>
 internal sealed class RedisMarksReader(RedisKeys keys, RedisBuckets buckets, RedisSecret secret, TimeSpan timeout, TimeProvider time, CancellationToken stop)
 {
-    /// <summary>How many are read at a time: each has a time limit of its own, which a gateway with little of a processor must keep, too.</summary>
-    private const int Batch = 16;
+    /// <summary>How many are read at a time: each has a time limit of its own.</summary>
+    private const int Batch = 128;
 
     public static RedisScript Script { get; } = new("epoch.lua");
 
