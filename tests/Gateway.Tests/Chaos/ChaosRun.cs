@@ -13,7 +13,7 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
 {
     private const int Clients = 8;
     private const int BriefClients = 4;
-    private const int HonestClients = 8;
+    private const int HonestClients = 12;
     private const int Insisting = 2;
     private const int Finishers = 16;
     private static readonly string[] Scopes = ["Bearer alice", "Bearer bob", "Bearer carol"];
@@ -32,12 +32,12 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
         log($"chaos: {settings.CommandLine}");
         var backend = new ChaosBackend(settings.Seed, _clock);
         await using var server = await backend.StartAsync();
-        await using var honest = await HonestBackend.StartAsync();
+        await using var honest = await HonestBackend.StartAsync(HonestWork.Handshake);
         await using var store = ChaosStore.Create(settings.Store);
         await store.StartAsync();
         await using var answers = settings.AnswersApart ? await ChaosAnswers.StartAsync() : null;
         var nodes = await Task.WhenAll(Enumerable.Range(1, settings.Gateways)
-            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, honest.Url, settings.Defects, answers?.Environment)));
+            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, $"https://{honest.TlsEndpoint}", settings.Defects, answers?.Environment)));
         try
         {
             using var client = new ChaosClient(nodes, _clock);

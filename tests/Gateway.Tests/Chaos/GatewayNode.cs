@@ -63,8 +63,8 @@ internal sealed class GatewayNode : IAsyncDisposable
             },
             new GatewayRoute(Operation.LastingPath, url, "chaos", BackendTimeout),
             new GatewayRoute(Operation.BriefPath, url, "brief", BackendTimeout),
-            new GatewayRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest", BackendTimeout),
-            new GatewayRoute(HonestWork.LockedPath + "/{resource}", honest, "alone", BackendTimeout));
+            HonestRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest"),
+            HonestRoute(HonestWork.LockedPath + "/{resource}", honest, "alone"));
         var environment = new Dictionary<string, string>(store.Environment) { ["Logging__LogLevel__Gateway"] = "Debug" };
         foreach (var (setting, value) in more ?? new Dictionary<string, string>())
         {
@@ -79,6 +79,8 @@ internal sealed class GatewayNode : IAsyncDisposable
         node._process = await GatewayProcess.StartAsync(config, environment, defects is null ? null : await TestBuild.GatewayAsync());
         return node;
     }
+
+    private static GatewayRoute HonestRoute(string path, string honest, string policy) => new(path, honest, policy, BackendTimeout, HttpVersion: "1.1") { AcceptsAnyCertificate = true };
 
     public async Task TerminateAsync()
     {

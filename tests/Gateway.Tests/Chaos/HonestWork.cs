@@ -6,12 +6,18 @@ namespace Gateway.Tests.Chaos;
 /// <summary>
 /// Clients of a backend that is honest, beside those of the bad one: with keys under <c>Probe</c>, where "absent" counts at once, and with a lock
 /// alone. The gateways reach it without a network that holds bytes back, so that what a gateway sent before it was stopped is there before anybody
-/// asks: whatever runs twice, or at the same time, was sent by a gateway that had slept through its lease.
+/// asks; what takes long is the handshake before that: whatever runs twice, or at the same time, was sent by a gateway that had slept through its lease.
 /// </summary>
 internal sealed class HonestWork(HonestBackend backend, IReadOnlyList<GatewayNode> nodes) : IDisposable
 {
     public const string KeyedPath = "/honest";
     public const string LockedPath = "/alone";
+
+    /// <summary>
+    /// Of the way to the backend: most requests that a gateway is stopped with are those that it has decided to send and has not, which is what it
+    /// must think of when it wakes.
+    /// </summary>
+    public static readonly TimeSpan Handshake = TimeSpan.FromMilliseconds(150);
 
     private const int Tries = 40;
     private const int Resources = 3;

@@ -46,6 +46,7 @@ internal static class GatewayConfig
 
     private static object ClusterSection(GatewayRoute route) => new
     {
+        HttpClient = route.AcceptsAnyCertificate ? new { DangerousAcceptAnyServerCertificate = true } : null,
         HttpRequest = new
         {
             ActivityTimeout = route.ActivityTimeout?.ToString("c"),

@@ -13,4 +13,7 @@ internal sealed record GatewayRoute(
 {
     /// <summary>Of the route, as in <c>Transforms</c>; null for none.</summary>
     public IReadOnlyList<Dictionary<string, string>>? Transforms { get; init; }
+
+    /// <summary>The backend is behind TLS, with a certificate that nobody knows.</summary>
+    public bool AcceptsAnyCertificate { get; init; }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
+using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Builder;
@@ -14,10 +15,11 @@ namespace Gateway.Tests.Support;
 
 /// <summary>
 /// A backend that does at once what it is asked, knows nothing of idempotency, and tells the truth when it is asked whether it has done
-/// something: <c>GET /status/KEY</c> is 200 or 404. In clear, and behind TLS, whose handshake a test can hold back.
+/// something: <c>GET /status/KEY</c> is 200 or 404. In clear, and behind TLS, whose handshake a test can hold back or make slow.
 /// </summary>
 internal sealed class HonestBackend : IAsyncDisposable
 {
+    private readonly TimeSpan _handshake;
     private readonly int _port = LoopbackPorts.Reserve();
     private readonly int _tlsPort = LoopbackPorts.Reserve();
     private readonly ConcurrentDictionary<string, int> _executions = new();
@@ -26,8 +28,9 @@ internal sealed class HonestBackend : IAsyncDisposable
     private readonly WebApplication _app;
     private int _overlaps;
 
-    private HonestBackend(X509Certificate2 certificate)
+    private HonestBackend(X509Certificate2 certificate, TimeSpan handshake)
     {
+        _handshake = handshake;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.Zero);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -37,7 +40,13 @@ internal sealed class HonestBackend : IAsyncDisposable
             kestrel.Listen(IPAddress.Loopback, _tlsPort, listen =>
             {
                 listen.Protocols = HttpProtocols.Http1AndHttp2;
-                listen.UseHttps(certificate);
+                listen.UseHttps(
+                    async (_, _, _, cancellation) =>
+                    {
+                        await Task.Delay(handshake, cancellation);
+                        return new SslServerAuthenticationOptions { ServerCertificate = certificate };
+                    },
+                    state: null!);
             });
         });
         _app = builder.Build();
@@ -58,12 +67,16 @@ internal sealed class HonestBackend : IAsyncDisposable
     /// <summary>Keys that were executed more than once, with how often.</summary>
     public IReadOnlyDictionary<string, int> Repeated => _executions.Where(entry => entry.Value > 1).ToDictionary();
 
-    public static async Task<HonestBackend> StartAsync()
+    /// <param name="handshake">
+    /// How long the handshake of TLS takes, and half of it the work; unless it is nothing, every request needs a connection of its own. So a request is
+    /// most of its time between a gateway's decision and its first byte.
+    /// </param>
+    public static async Task<HonestBackend> StartAsync(TimeSpan handshake = default)
     {
         using var key = ECDsa.Create();
         var request = new CertificateRequest("CN=honest.example", key, HashAlgorithmName.SHA256);
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch.AddYears(200));
-        var backend = new HonestBackend(X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null));
+        var backend = new HonestBackend(X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null), handshake);
         await Starting.OrDisposedAsync(backend, () => backend._app.StartAsync());
         return backend;
     }
@@ -86,6 +99,11 @@ internal sealed class HonestBackend : IAsyncDisposable
 
     private async Task ReceiveAsync(HttpContext context)
     {
+        if (_handshake > TimeSpan.Zero)
+        {
+            context.Response.Headers.Connection = "close";
+        }
+
         var path = context.Request.Path.Value!;
         if (HttpMethods.IsGet(context.Request.Method))
         {
@@ -109,6 +127,7 @@ internal sealed class HonestBackend : IAsyncDisposable
             await held.Released;
         }
 
+        await Task.Delay(_handshake / 2);
         _running.AddOrUpdate(path, 0, (_, count) => count - 1);
         context.Response.StatusCode = StatusCodes.Status201Created;
         await context.Response.WriteAsJsonAsync(new { execution = Guid.NewGuid() });
