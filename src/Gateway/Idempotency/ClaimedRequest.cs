@@ -123,11 +123,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             return;
         }
 
-        if (outcome.Kind != OutcomeKind.Answered)
-        {
-            journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind);
-        }
-
+        var end = EndResult.Recorded;
         switch (outcome.Kind)
         {
             case OutcomeKind.Answered when TestHooks.HasDefect("answer-before-settle"):
@@ -135,52 +131,52 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
                 await context.Response.CompleteAsync();
                 TestHooks.CrashPoint("P7");
                 await SettleAnswerAsync(context, policy, claim, trace, capture.Body);
-                break;
+                return;
 
             case OutcomeKind.Answered:
-                await SettleAnswerAsync(context, policy, claim, trace, capture.Body);
+                (outcome, end) = await SettleAnswerAsync(context, policy, claim, trace, capture.Body);
                 TestHooks.CrashPoint("P7");
-                await GiveAsync(context, capture);
-                break;
-
-            case OutcomeKind.NotKept when outcome.Reason == TombstoneReason.Headers:
-                await settlement.SettleAsync(context, policy, claim, trace, outcome.Reason, default);
-                await AnswerUncertainAsync(context, policy, "The backend executed the request; its answer cannot be relayed.", timedOut: false);
                 break;
 
             case OutcomeKind.NotKept:
-                await settlement.SettleAsync(context, policy, claim, trace, outcome.Reason, default);
-                await GiveAsync(context, capture);
+                (_, end) = await settlement.SettleAsync(context, policy, claim, trace, outcome.Reason, default);
                 break;
 
             case OutcomeKind.Refused:
             case OutcomeKind.NotForwarded:
-                await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
-                await GiveAsync(context, capture);
+                end = await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
                 break;
 
             case OutcomeKind.UncertainAnswer:
                 journal.Uncertain(policy, record, trace.Status is { } status ? $"the backend answered {status}" : "it was not forwarded", null);
-                await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
-                await GiveAsync(context, capture);
+                end = await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
                 break;
 
             case OutcomeKind.Uncertain:
                 journal.Uncertain(policy, record, Describe(forwarderError), escaped);
                 await leases.EndAsync(claim, ClaimEnd.MarkUncertain);
-                await AnswerUncertainAsync(context, policy, "The request was sent and no usable answer came.", outcome.TimedOut);
                 break;
 
             default:
                 throw new UnreachableException();
         }
+
+        // Before the client has its answer, so that whoever sees the answer sees the count.
+        journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind, end);
+        await (outcome switch
+        {
+            { Kind: OutcomeKind.Uncertain } => AnswerUncertainAsync(context, policy, "The request was sent and no usable answer came.", outcome.TimedOut),
+            { Reason: TombstoneReason.Headers } => AnswerUncertainAsync(context, policy, "The backend executed the request; its answer cannot be relayed.", timedOut: false),
+            _ => GiveAsync(context, capture),
+        });
     }
 
     /// <summary>Only then it is known whether the answer is kept.</summary>
-    private async ValueTask SettleAnswerAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, ReadOnlyMemory<byte> body)
+    private async ValueTask<(ForwardOutcome Outcome, EndResult End)> SettleAnswerAsync(
+        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, ReadOnlyMemory<byte> body)
     {
-        var reason = await settlement.SettleAsync(context, policy, claim, trace, TombstoneReason.None, body);
-        journal.Forwarded(policy, claim.Request.Id, trace.Status ?? 0, reason == TombstoneReason.None ? OutcomeKind.Answered : OutcomeKind.NotKept);
+        var (reason, end) = await settlement.SettleAsync(context, policy, claim, trace, TombstoneReason.None, body);
+        return (reason == TombstoneReason.None ? new ForwardOutcome(OutcomeKind.Answered) : new ForwardOutcome(OutcomeKind.NotKept, reason), end);
     }
 
     private async ValueTask SettleTombstoneAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, TombstoneReason reason)
@@ -191,22 +187,23 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         }
 
         var kind = OutcomeKind.NotKept;
+        EndResult end;
         if (policy.ReleaseStatuses.Contains(status) && !IsTakeOver(claim))
         {
             kind = OutcomeKind.Refused;
-            await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
+            end = await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
         }
         else if (policy.UncertainStatuses.Contains(status) || policy.ReleaseStatuses.Contains(status))
         {
             kind = OutcomeKind.UncertainAnswer;
-            await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
+            end = await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
         }
         else
         {
-            await settlement.SettleAsync(context, policy, claim, trace, reason, default);
+            (_, end) = await settlement.SettleAsync(context, policy, claim, trace, reason, default);
         }
 
-        journal.Forwarded(policy, claim.Request.Id, status, kind);
+        journal.Forwarded(policy, claim.Request.Id, status, kind, end);
     }
 
     /// <summary>Provably not sent: the claim is freed, and the client is told what its key is then.</summary>

@@ -17,8 +17,8 @@ internal static partial class Log
     [LoggerMessage(1003, LogLevel.Warning, "{Record} {Policy}: the outcome is uncertain ({Error}). The key answers outcome-uncertain until its retention ends.")]
     public static partial void Uncertain(ILogger logger, string record, string policy, string error, Exception? exception);
 
-    [LoggerMessage(1004, LogLevel.Warning, "{Record} {Policy}: the backend answered {Status}, and the store did not take the answer. It is tried again in the background.")]
-    public static partial void NotRecorded(ILogger logger, string record, string policy, int status);
+    [LoggerMessage(1004, LogLevel.Warning, "{Record} {Policy}: the backend answered {Status}, and what became of it is not on record: {What}.")]
+    public static partial void NotRecorded(ILogger logger, string record, string policy, int status, string what);
 
     [LoggerMessage(1005, LogLevel.Information, "{Record} {Policy}: nothing was sent ({Error}). The key is: {Key}.")]
     public static partial void NeverSent(ILogger logger, string record, string policy, string error, Storage.ReleasedKey key);

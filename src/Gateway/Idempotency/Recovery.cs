@@ -78,7 +78,7 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
         var mine = takeOver with { Attempt = claimed.Attempt };
         var held = leases.Hold(mine, askedAt);
         var written = await records.WriteAsync(policy, mine, new StoredResponse(answer.Status, RecordedHeaders.Of(answer.Headers, policy), body, reason));
-        return await leases.EndAsync(held, ClaimEnd.Settle, written.Record)
+        return await leases.EndAsync(held, ClaimEnd.Settle, written.Record) == EndResult.Recorded
             ? new ClaimResult(ClaimState.Settled, takeOver.Fingerprint, Answer: written.Record, Attempt: claimed.Attempt)
             : new ClaimResult(ClaimState.Uncertain, takeOver.Fingerprint, Attempt: claimed.Attempt);
     }

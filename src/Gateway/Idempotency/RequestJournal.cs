@@ -27,10 +27,16 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
         }
     }
 
-    public void Forwarded(IdempotencyPolicy policy, RecordId record, int status, OutcomeKind outcome)
+    /// <param name="policy">For log and metric.</param>
+    /// <param name="record">Its record.</param>
+    /// <param name="status">What the backend answered.</param>
+    /// <param name="outcome">What that means.</param>
+    /// <param name="end">Whether the store has it: nothing is counted as recorded or released that is not.</param>
+    public void Forwarded(IdempotencyPolicy policy, RecordId record, int status, OutcomeKind outcome, EndResult end)
     {
         metrics.Request(policy.Name, outcome switch
         {
+            OutcomeKind.Answered or OutcomeKind.NotKept or OutcomeKind.Refused or OutcomeKind.NotForwarded when end != EndResult.Recorded => IdempotencyStatus.NotRecorded,
             OutcomeKind.Answered => "recorded",
             OutcomeKind.NotKept => Problem.AnswerNotKept.Slug,
             OutcomeKind.Refused or OutcomeKind.NotForwarded => "released",
@@ -60,7 +66,12 @@ internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJour
     public void Uncertain(IdempotencyPolicy policy, RecordId record, string why, Exception? exception) =>
         Log.Uncertain(logger, record.Short, policy.Name, why, exception);
 
-    public void NotRecorded(IdempotencyPolicy policy, RecordId record, int status) => Log.NotRecorded(logger, record.Short, policy.Name, status);
+    public void NotRecorded(IdempotencyPolicy policy, RecordId record, int status, EndResult end) => Log.NotRecorded(logger, record.Short, policy.Name, status, end switch
+    {
+        EndResult.Later => "the store did not take it, and it is tried again in the background",
+        EndResult.Dropped => "the store did not take it, and too much waits for it already",
+        _ => "the record is another owner's by now, or was ended before",
+    });
 
     public void NeverSent(IdempotencyPolicy policy, RecordId record, string why, ReleasedKey key, Problem problem)
     {

@@ -8,19 +8,20 @@ namespace Gateway.Idempotency;
 internal sealed class Settlement(LeaseKeeper leases, AnswerRecords records, NearCopies copies, RequestJournal journal)
 {
     /// <summary>Settles with the answer, or with a tombstone when there is a reason not to keep it.</summary>
-    /// <returns>Why the answer is not kept: the given reason, or one that came up.</returns>
-    public async ValueTask<TombstoneReason> SettleAsync(
+    /// <returns>Why the answer is not kept, the given reason or one that came up, and whether the store has it.</returns>
+    public async ValueTask<(TombstoneReason Reason, EndResult End)> SettleAsync(
         HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ForwardTrace trace, TombstoneReason reason, ReadOnlyMemory<byte> body)
     {
         var status = trace.Status ?? 0;
         var headers = reason == TombstoneReason.Headers ? [] : RecordedHeaders.Of(context.Response.Headers, policy);
         var response = new StoredResponse(status, headers, body, reason);
         var written = await records.WriteAsync(policy, claim.Request, response);
-        if (!await leases.EndAsync(claim, ClaimEnd.Settle, written.Record))
+        var end = await leases.EndAsync(claim, ClaimEnd.Settle, written.Record);
+        if (end != EndResult.Recorded)
         {
-            journal.NotRecorded(policy, claim.Request.Id, status);
+            journal.NotRecorded(policy, claim.Request.Id, status, end);
             Tell(context, policy, IdempotencyStatus.NotRecorded);
-            return written.Reason;
+            return (written.Reason, end);
         }
 
         if (claim.Request.Attempt == 1 && (!written.IsApart || copies.HasRoomFor(body.Length)))
@@ -35,25 +36,24 @@ internal sealed class Settlement(LeaseKeeper leases, AnswerRecords records, Near
             Tell(context, policy, IdempotencyStatus.AnswerNotKept);
         }
 
-        return written.Reason;
+        return (written.Reason, end);
     }
 
     /// <param name="context">Whose client is told.</param>
     /// <param name="policy">For the log.</param>
     /// <param name="claim">The claim.</param>
     /// <param name="end">Release or MarkUncertain.</param>
-    /// <param name="status">What to tell the client beside the answer; null for nothing.</param>
-    public async ValueTask EndAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ClaimEnd end, string? status)
+    /// <param name="status">What to tell the client beside the answer.</param>
+    public async ValueTask<EndResult> EndAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, ClaimEnd end, string status)
     {
-        if (!await leases.EndAsync(claim, end))
+        var result = await leases.EndAsync(claim, end);
+        if (result != EndResult.Recorded)
         {
-            journal.NotRecorded(policy, claim.Request.Id, context.Response.StatusCode);
-            Tell(context, policy, IdempotencyStatus.NotRecorded);
+            journal.NotRecorded(policy, claim.Request.Id, context.Response.StatusCode, result);
         }
-        else if (status is not null)
-        {
-            Tell(context, policy, status);
-        }
+
+        Tell(context, policy, result == EndResult.Recorded ? status : IdempotencyStatus.NotRecorded);
+        return result;
     }
 
     /// <summary>Frees the claim of a request that was provably not sent.</summary>
@@ -63,7 +63,7 @@ internal sealed class Settlement(LeaseKeeper leases, AnswerRecords records, Near
         var key = await leases.ReleaseAsync(claim);
         if (key == ReleasedKey.FreeLater)
         {
-            journal.NotRecorded(policy, claim.Request.Id, context.Response.StatusCode);
+            journal.NotRecorded(policy, claim.Request.Id, context.Response.StatusCode, EndResult.Later);
             Tell(context, policy, IdempotencyStatus.NotRecorded);
         }
 

@@ -70,21 +70,23 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     }
 
     /// <summary>Ends the claim now, or in the background when the store cannot take it.</summary>
-    /// <returns>True when the store has it: false when it did not take it yet, or never will because another owns the record.</returns>
-    public async ValueTask<bool> EndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default)
+    public async ValueTask<EndResult> EndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer = default) => await TryEndAsync(claim, end, answer) switch
     {
-        var result = await TryEndAsync(claim, end, answer);
-        return result is WriteResult.Done or WriteResult.Recreated || (result == WriteResult.Gone && end == ClaimEnd.Release);
-    }
+        (WriteResult.Done or WriteResult.Recreated, _) => EndResult.Recorded,
+        (WriteResult.Gone, _) when end == ClaimEnd.Release => EndResult.Recorded,
+        (WriteResult.Unknown, true) => EndResult.Later,
+        (WriteResult.Unknown, false) => EndResult.Dropped,
+        _ => EndResult.Refused,
+    };
 
     /// <summary>Frees a claim of which nothing was sent, now or in the background.</summary>
     /// <returns>What the key is then, which is what its client must be told.</returns>
     public async ValueTask<ReleasedKey> ReleaseAsync(HeldClaim claim) => await TryEndAsync(claim, ClaimEnd.Release, default) switch
     {
-        WriteResult.Done or WriteResult.Gone when claim.Request.Attempt > 1 => ReleasedKey.Uncertain,
-        WriteResult.Done or WriteResult.Gone => ReleasedKey.Free,
-        WriteResult.TakenOver or WriteResult.Foreign => ReleasedKey.Taken,
-        WriteResult.Unknown when claim.Request.Attempt == 1 => ReleasedKey.FreeLater,
+        (WriteResult.Done or WriteResult.Gone, _) when claim.Request.Attempt > 1 => ReleasedKey.Uncertain,
+        (WriteResult.Done or WriteResult.Gone, _) => ReleasedKey.Free,
+        (WriteResult.TakenOver or WriteResult.Foreign, _) => ReleasedKey.Taken,
+        (WriteResult.Unknown, true) when claim.Request.Attempt == 1 => ReleasedKey.FreeLater,
         _ => ReleasedKey.Uncertain,
     };
 
@@ -238,7 +240,8 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         }
     }
 
-    private async ValueTask<WriteResult> TryEndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer)
+    /// <returns>What the store said, and, where it said nothing, whether it is tried again.</returns>
+    private async ValueTask<(WriteResult Result, bool IsPending)> TryEndAsync(HeldClaim claim, ClaimEnd end, ReadOnlyMemory<byte> answer)
     {
         Forget(claim, end);
         try
@@ -252,12 +255,11 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
                 _pending.Add(claim.Request, end, default, claim.RenewedAt.Timestamp); // once more, after a renewal that may come late
             }
 
-            return result;
+            return (result, false);
         }
         catch (StoreUnavailableException)
         {
-            _pending.Add(claim.Request, end, answer, claim.RenewedAt.Timestamp);
-            return WriteResult.Unknown;
+            return (WriteResult.Unknown, _pending.Add(claim.Request, end, answer, claim.RenewedAt.Timestamp));
         }
     }
 

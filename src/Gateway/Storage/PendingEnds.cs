@@ -3,19 +3,26 @@ using System.Collections.Concurrent;
 namespace Gateway.Storage;
 
 /// <summary>
-/// Ends of claims that the store did not take at once, repeated in the background until the lease is over. Bounded: a store that stays
+/// Ends of claims that the store did not take at once, repeated in the background. Bounded in number, in bytes and in time: a store that stays
 /// away must not fill the memory. A claim whose end is given up reads as uncertain when its lease is over.
 /// </summary>
 internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, ILogger logger)
 {
     private const long MaxBytes = 64 * 1024 * 1024;
+
+    /// <summary>Of answers, and apart from them of everything else: a flood of the one must not cost the other.</summary>
     private const int MaxCount = 20_000;
 
     /// <summary>How many are repeated at a time; a batch that fails as a whole ends the round.</summary>
     private const int Batch = 100;
 
+    /// <summary>An answer that the process has is kept beyond the lease, because its owner may record it late (decision 0004), but not for ever.</summary>
+    private static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(10);
+
     private readonly ConcurrentDictionary<ClaimToken, Entry> _entries = new();
     private long _bytes;
+    private int _answers;
+    private int _others;
 
     private sealed record Entry(ClaimRequest Claim, ClaimEnd End, ReadOnlyMemory<byte> Answer, long Since)
     {
@@ -28,21 +35,25 @@ internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, IL
     /// <param name="end">How it ended.</param>
     /// <param name="answer">The answer, when settled.</param>
     /// <param name="since">When the claim's lease last began, as a timestamp.</param>
-    public void Add(in ClaimRequest claim, ClaimEnd end, ReadOnlyMemory<byte> answer, long since)
+    /// <returns>False when there is no room; nobody tries again then.</returns>
+    public bool Add(in ClaimRequest claim, ClaimEnd end, ReadOnlyMemory<byte> answer, long since)
     {
-        if (_entries.Count >= MaxCount || Interlocked.Read(ref _bytes) + answer.Length > MaxBytes)
+        var entry = new Entry(claim, end, answer, since);
+        if (!TryReserve(entry))
         {
-            StoreLog.SettleGivenUp(logger, claim.Id.Short);
-            return;
+            StoreLog.SettleGivenUp(logger, claim.Id.Short, "too many wait for the store");
+            return false;
         }
 
-        if (_entries.TryAdd(claim.Token, new Entry(claim, end, answer, since)))
+        if (!_entries.TryAdd(claim.Token, entry))
         {
-            Interlocked.Add(ref _bytes, answer.Length);
+            Reserve(entry, -1); // it waits already
         }
+
+        return true;
     }
 
-    /// <summary>Tries all once, those first that waited longest, and gives up those whose lease is over.</summary>
+    /// <summary>Tries all once, those first that waited longest, and gives up those whose time is over.</summary>
     public async Task RetryAsync()
     {
         foreach (var batch in _entries.Values.OrderBy(entry => entry.TriedAt).Chunk(Batch))
@@ -57,7 +68,7 @@ internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, IL
         foreach (var entry in _entries.Values.Where(IsOver))
         {
             Remove(entry);
-            StoreLog.SettleGivenUp(logger, entry.Claim.Id.Short);
+            StoreLog.SettleGivenUp(logger, entry.Claim.Id.Short, "the store did not take it in time");
         }
     }
 
@@ -67,7 +78,7 @@ internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, IL
         await Task.WhenAll(_entries.Values.Select(TryAsync));
         foreach (var entry in _entries.Values)
         {
-            StoreLog.SettleGivenUp(logger, entry.Claim.Id.Short);
+            StoreLog.SettleGivenUp(logger, entry.Claim.Id.Short, "the process ends");
         }
     }
 
@@ -101,15 +112,40 @@ internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, IL
         }
     }
 
-    /// <summary>A release is true for ever, and a claim whose request was never sent must not block its key: it is kept up longer.</summary>
-    private bool IsOver(Entry entry) =>
-        time.GetElapsedTime(entry.Since) > (entry.End == ClaimEnd.Release ? entry.Claim.Retention : entry.Claim.Lease);
+    /// <summary>
+    /// A release is true for ever, and a claim whose request was never sent must not block its key. What is uncertain reads so by itself when its
+    /// lease is over.
+    /// </summary>
+    private bool IsOver(Entry entry) => time.GetElapsedTime(entry.Since) > entry.End switch
+    {
+        ClaimEnd.Release => entry.Claim.Retention,
+        ClaimEnd.Settle => entry.Claim.Retention < MaxAge ? entry.Claim.Retention : MaxAge,
+        _ => entry.Claim.Lease,
+    };
 
     private void Remove(Entry entry)
     {
         if (_entries.TryRemove(entry.Claim.Token, out _))
         {
-            Interlocked.Add(ref _bytes, -entry.Answer.Length);
+            Reserve(entry, -1);
         }
+    }
+
+    private bool TryReserve(Entry entry)
+    {
+        if (Reserve(entry, 1) <= MaxCount && (entry.Answer.IsEmpty || Interlocked.Read(ref _bytes) <= MaxBytes))
+        {
+            return true;
+        }
+
+        Reserve(entry, -1);
+        return false;
+    }
+
+    /// <returns>How many of its kind there are then.</returns>
+    private int Reserve(Entry entry, int sign)
+    {
+        Interlocked.Add(ref _bytes, (long)sign * entry.Answer.Length);
+        return Interlocked.Add(ref entry.End == ClaimEnd.Settle ? ref _answers : ref _others, sign);
     }
 }

@@ -45,8 +45,8 @@ internal static partial class StoreLog
     [LoggerMessage(2012, LogLevel.Warning, "Leases could not be renewed: {Reason}. It is tried again until they end.")]
     public static partial void RenewFailed(ILogger logger, string reason);
 
-    [LoggerMessage(2013, LogLevel.Error, "The outcome of {Record} could not be recorded before its lease ended; its key stays uncertain.")]
-    public static partial void SettleGivenUp(ILogger logger, string record);
+    [LoggerMessage(2013, LogLevel.Error, "The outcome of {Record} could not be recorded: {Why}. Its key stays uncertain.")]
+    public static partial void SettleGivenUp(ILogger logger, string record, string why);
 
     [LoggerMessage(2014, LogLevel.Information, "The outcome of {Record} was recorded late.")]
     public static partial void SettledLate(ILogger logger, string record);

@@ -81,7 +81,7 @@ internal sealed class ChaosVerdict(
         _violations.AddRange(nodes.SelectMany(node => bytes.In(string.Join('\n', node.Process.Output)).Select(found => $"VIOLATION: the log of {node.Name} holds {found}")));
     }
 
-    private GatewayErrors Errors => GatewayErrors.In(nodes.SelectMany(node => node.Process.Output));
+    private GatewayErrors Errors => GatewayErrors.In([.. nodes.SelectMany(node => node.Process.Output)]);
 
     private string Summary()
     {

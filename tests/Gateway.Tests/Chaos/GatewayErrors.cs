@@ -11,6 +11,9 @@ internal sealed partial class GatewayErrors
     /// </summary>
     private static readonly string[] AlarmIds = ["2006", "2007", "2010", "2011", "2015"];
 
+    /// <summary>Of an error that the product did not foresee, the first lines are shown.</summary>
+    private const int LinesOfException = 8;
+
     private readonly SortedDictionary<string, int> _counts = [];
     private readonly List<string> _alarms = [];
 
@@ -19,24 +22,31 @@ internal sealed partial class GatewayErrors
     [GeneratedRegex(@"\b(?:fail|crit): [\w.]+\[(\d+)\]|^(Unhandled exception)")]
     private static partial Regex ErrorLine { get; }
 
-    public static GatewayErrors In(IEnumerable<string> lines)
+    public static GatewayErrors In(IReadOnlyList<string> lines)
     {
         var errors = new GatewayErrors();
-        foreach (var line in lines)
+        for (var i = 0; i < lines.Count; i++)
         {
-            if (ErrorLine.Match(line) is { Success: true } match)
+            if (ErrorLine.Match(lines[i]) is { Success: true } match)
             {
                 var id = match.Groups[1].Success ? match.Groups[1].Value : "unhandled";
                 errors._counts[id] = errors._counts.GetValueOrDefault(id) + 1;
-                if (id == "unhandled" || AlarmIds.Contains(id))
+                if (IsUnforeseen(id))
                 {
-                    errors._alarms.Add(line);
+                    errors._alarms.Add(string.Join('\n', lines.Skip(i).Take(LinesOfException)));
+                }
+                else if (AlarmIds.Contains(id))
+                {
+                    errors._alarms.Add(lines[i]);
                 }
             }
         }
 
         return errors;
     }
+
+    /// <summary>Not one of the gateway's own events: the framework met an exception, and the client an answer that is nobody's.</summary>
+    private static bool IsUnforeseen(string id) => id.Length < 4 || id == "unhandled";
 
     /// <summary>Such as <c>2003: 4, 2013: 1</c>.</summary>
     public override string ToString() => _counts.Count == 0 ? "none" : string.Join(", ", _counts.Select(count => $"{count.Key}: {count.Value}"));

@@ -79,17 +79,9 @@ public sealed class LeaseKeeperTests : IDisposable
         }
     }
 
-    private sealed class RenewingStore : IIdempotencyStore
+    private sealed class RenewingStore : StoreStub
     {
         private int _atOnce;
-
-#pragma warning disable CS0067 // nobody tells anything here
-        public event Action<RecordId>? Changed;
-
-        public event Action<RecordId>? Forgotten;
-#pragma warning restore CS0067
-
-        public string Description => "renewing";
 
         public bool IsAway { get; set; }
 
@@ -99,7 +91,7 @@ public sealed class LeaseKeeperTests : IDisposable
 
         public int Renewed { get; private set; }
 
-        public async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
+        public override async ValueTask<IReadOnlyList<WriteResult>> RenewAsync(IReadOnlyList<ClaimRequest> claims, CancellationToken cancellationToken)
         {
             MostAtOnce = Math.Max(MostAtOnce, Interlocked.Increment(ref _atOnce));
             Calls.Add(claims.Count);
@@ -113,25 +105,5 @@ public sealed class LeaseKeeperTests : IDisposable
             Renewed += claims.Count;
             return [.. claims.Select(_ => WriteResult.Done)];
         }
-
-        public ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<WriteResult> ReleaseAsync(ClaimRequest claim, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<ClaimResult?> WatchAsync(RecordId id, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask PingAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

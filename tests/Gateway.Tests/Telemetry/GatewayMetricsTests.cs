@@ -51,7 +51,20 @@ public sealed class GatewayMetricsTests : IDisposable
     [InlineData(nameof(OutcomeKind.UncertainAnswer), "outcome-uncertain")]
     [InlineData(nameof(OutcomeKind.Uncertain), "outcome-uncertain")]
     public void AForward_IsCountedByItsOutcome(string kind, string outcome) =>
-        AssertRequest(outcome, () => _journal.Forwarded(_policy, default, 201, Enum.Parse<OutcomeKind>(kind)));
+        AssertRequest(outcome, () => _journal.Forwarded(_policy, default, 201, Enum.Parse<OutcomeKind>(kind), EndResult.Recorded));
+
+    /// <summary>Nothing is counted as recorded, or as released, before the store has it.</summary>
+    [Theory]
+    [InlineData(nameof(OutcomeKind.Answered), nameof(EndResult.Later), "not-recorded")]
+    [InlineData(nameof(OutcomeKind.Answered), nameof(EndResult.Dropped), "not-recorded")]
+    [InlineData(nameof(OutcomeKind.Answered), nameof(EndResult.Refused), "not-recorded")]
+    [InlineData(nameof(OutcomeKind.NotKept), nameof(EndResult.Later), "not-recorded")]
+    [InlineData(nameof(OutcomeKind.Refused), nameof(EndResult.Later), "not-recorded")]
+    [InlineData(nameof(OutcomeKind.NotForwarded), nameof(EndResult.Dropped), "not-recorded")]
+    [InlineData(nameof(OutcomeKind.UncertainAnswer), nameof(EndResult.Later), "outcome-uncertain")]
+    [InlineData(nameof(OutcomeKind.Uncertain), nameof(EndResult.Refused), "outcome-uncertain")]
+    public void AForwardThatTheStoreDidNotTake_IsCountedAsThat(string kind, string end, string outcome) =>
+        AssertRequest(outcome, () => _journal.Forwarded(_policy, default, 201, Enum.Parse<OutcomeKind>(kind), Enum.Parse<EndResult>(end)));
 
     [Fact]
     public void EveryKindOfOutcome_HasACase() =>
