@@ -1,4 +1,5 @@
 using Gateway.Configuration;
+using Gateway.Forwarding;
 using Gateway.Idempotency;
 using Gateway.Telemetry;
 
@@ -20,9 +21,17 @@ internal static class GatewayApplication
 
         var app = builder.Build();
         app.Services.StartTelemetryExport();
-        app.Use((context, next) => RequestChecks.Check(context.Request) is var (status, reason)
-            ? ProblemWriter.WriteAsync(context, Problem.RequestInvalid, reason, status)
-            : next(context));
+        app.UseMiddleware<RequestChecksMiddleware>();
+        if (settings.ForwardedHeaders is { TrustedNetworks: { Count: > 0 } networks } forwarded)
+        {
+            var proxies = new TrustedProxies(networks, forwarded.Hops);
+            app.Use((context, next) =>
+            {
+                proxies.Look(context);
+                return next(context);
+            });
+        }
+
         app.UseAuthentication();
         app.UseAuthorization();
         app.MapGet(WellKnownPage.Path, (HttpRequest request, LiveSettings live) => WellKnownPage.Get(request, live));

@@ -30,6 +30,7 @@ internal static class ServiceRegistration
         {
             kestrel.Configure(context.Configuration.GetSection("Kestrel"), reloadOnChange: false);
             kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = null; // a proxy has no limit of its own; policies and routes have
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10); // a header section takes a moment, not Kestrel's 30 s
             // Bytes above ASCII in header fields pass through unchanged, in both directions (see BackendClientFactory).
             kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
@@ -129,6 +130,7 @@ internal static class ServiceRegistration
         services.AddHostedService(provider => provider.GetRequiredService<AdminServer>());
         services.AddSingleton<GatewayMetrics>();
         services.AddSingleton<RequestJournal>();
+        services.AddSingleton<ScopeWatch>();
         services.AddSingleton<RecordIds>();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Drain>(provider, settings.ShutdownGrace));
         services.AddSingleton<BufferBudget>();
@@ -156,7 +158,8 @@ internal static class ServiceRegistration
         services.AddAuthorization(options => options.DefaultPolicy =
             new AuthorizationPolicyBuilder(JwtBearerDefaults.AuthenticationScheme).RequireAuthenticatedUser().Build());
         services.AddCors();
-        services.AddReverseProxy().AddTransforms(ForwardingTransforms.Add);
+        var hasProxiesBefore = settings.ForwardedHeaders.TrustedNetworks.Count > 0;
+        services.AddReverseProxy().AddTransforms(builder => ForwardingTransforms.Add(builder, hasProxiesBefore));
         services.AddSingleton<IForwarderHttpClientFactory, BackendClientFactory>();
         services.AddSingleton<IProxyConfigProvider>(provider => provider.GetRequiredService<LiveSettings>().Proxy);
     }

@@ -24,6 +24,8 @@ internal sealed record GatewaySettings
 
     public required NearCopySettings NearCopy { get; init; }
 
+    public required ForwardedHeadersSettings ForwardedHeaders { get; init; }
+
     /// <summary>
     /// How long requests in flight may go on after SIGTERM (<c>ShutdownGrace</c>). 25 seconds: below the 30 that Kubernetes grants.
     /// </summary>
@@ -39,7 +41,7 @@ internal sealed record GatewaySettings
     public required IReadOnlyList<string> Warnings { get; init; }
 
     /// <summary>What is read at start only, to see whether a reload would have changed it.</summary>
-    public object OfTheProcess => (Store, Admin, Secret, ShutdownGrace, Limits, Jwt, Encryption?.ToString(), NearCopy);
+    public object OfTheProcess => (Store, Admin, Secret, ShutdownGrace, Limits, Jwt, Encryption?.ToString(), NearCopy, ForwardedHeaders.ToString());
 
     /// <summary>The policy that a route's metadata opts into, or null.</summary>
     public IdempotencyPolicy? PolicyOf(RouteConfig route) =>

@@ -99,6 +99,11 @@ internal static class PolicyChecks
             Warn("Scope", "global: whoever knows a key gets its answer, whatever their credentials");
         }
 
+        if (policy.Scope.Any(selector => selector.IsField("Cookie")))
+        {
+            Warn("Scope", "header:Cookie: any cookie that changes between tries, such as one of analytics, makes the retry another caller's, and it runs again; name the cookie that says who the caller is: cookie:NAME");
+        }
+
         if (policy.StoreDown == StoreDown.Bypass)
         {
             Warn("StoreDown", "Bypass: while the store is down, requests are forwarded unprotected");

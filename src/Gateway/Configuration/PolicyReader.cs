@@ -138,7 +138,12 @@ internal static class PolicyReader
         var selector = Selector.Parse(text, out var expected);
         if (selector is null)
         {
-            reader.Errors.Add(reader.PathOf(key), text, key == "Scope" ? $"{expected}; or global alone" : expected);
+            reader.Errors.Add(reader.PathOf(key), text, key == "Scope" ? $"{expected}; credentials; or global alone" : expected);
+        }
+        else if ((selector.Kind == SelectorKind.Credentials && key != "Scope") || (selector.Kind == SelectorKind.ClientCertificate && key == "Key"))
+        {
+            reader.Errors.Add(reader.PathOf(key), text, $"another selector, because this one says who a caller is: {Selector.Grammar}");
+            return null;
         }
 
         return selector;

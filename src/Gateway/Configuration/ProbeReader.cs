@@ -9,7 +9,7 @@ internal static class ProbeReader
     private const string JsonExpected = "expected JSON pointers and the text that stands there, such as \"/reference\": \"{key}\"";
 
     /// <summary>The caller's credentials would be kept in the store for as long as the outcome is unknown.</summary>
-    private static readonly string[] Credentials = ["Authorization", "Cookie"];
+    private static readonly string[] Credentials = ["Cookie", .. Selector.CredentialFields.Select(field => field.Name)];
 
     /// <param name="reader">Of the section <c>Headers</c>.</param>
     public static List<KeyValuePair<string, ProbeTemplate>> ReadHeaders(SettingsReader reader)
@@ -32,7 +32,7 @@ internal static class ProbeReader
             {
                 reader.Errors.Add(reader.PathOf(name), null, $"expected {expected}");
             }
-            else if (value.Selectors.FirstOrDefault(selector => Credentials.Any(selector.IsField)) is { } credentials)
+            else if (value.Selectors.FirstOrDefault(selector => selector.Kind == SelectorKind.Cookie || Credentials.Any(selector.IsField)) is { } credentials)
             {
                 reader.Errors.Add(reader.PathOf(name), null, $"expected no {{{credentials}}}, because a probe is also asked when the caller is gone, and the caller's credentials are not kept; write credentials of the gateway's own");
             }

@@ -1,7 +1,9 @@
 using System.Net;
+using System.Reflection;
 using System.Text.Json;
 using Gateway.Policies;
 using Gateway.Storage;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Gateway.Configuration;
 
@@ -65,6 +67,7 @@ internal static class SettingsLoader
         var admin = ReadAdmin(root.Section("Admin"));
         var jwt = SecurityReader.ReadAuthentication(root.Section("Authentication"));
         var grace = root.Duration("ShutdownGrace", TimeSpan.FromSeconds(25), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        var forwardedHeaders = ForwardedHeadersSettings.Read(root.Section("ForwardedHeaders"));
         var limits = ReadLimits(root.Section("Limits"), policies);
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
         ProxyReader.CheckPolicies(routes, policies, errors);
@@ -72,6 +75,7 @@ internal static class SettingsLoader
         ProxyReader.CheckAuthentication(routes, policies, jwt, errors);
         CheckLeases(policies, store, errors);
         CheckEndpoints(configuration.GetSection("Kestrel:Endpoints"), errors);
+        CheckLimits(configuration.GetSection("Kestrel"), errors);
         if (routes.Count == 0)
         {
             errors.Warn($"{ProxyReader.Section}:Routes", "there are no routes; every request is answered with 404");
@@ -88,6 +92,7 @@ internal static class SettingsLoader
                 Jwt = jwt,
                 Encryption = encryption,
                 NearCopy = nearCopy,
+                ForwardedHeaders = forwardedHeaders,
                 ShutdownGrace = grace,
                 Policies = policies,
                 Routes = routes,
@@ -99,7 +104,7 @@ internal static class SettingsLoader
     private static void RejectUnknownSections(IConfigurationRoot json, ConfigurationErrors errors)
     {
         var root = new SettingsReader(json, "", errors);
-        foreach (var section in (string[])["Store", "Idempotency", ProxyReader.Section, "Admin", "Authentication", "Limits", .. HostSections])
+        foreach (var section in (string[])["Store", "Idempotency", ProxyReader.Section, "Admin", "Authentication", "Limits", "ForwardedHeaders", .. HostSections])
         {
             root.Section(section);
         }
@@ -115,6 +120,29 @@ internal static class SettingsLoader
         foreach (var endpoint in endpoints.GetChildren().Where(endpoint => endpoint["Url"]?.Contains('@', StringComparison.Ordinal) is true))
         {
             errors.Add($"{endpoint.Path}:Url", null, "expected an address without user and password");
+        }
+    }
+
+    /// <summary>What Kestrel would only say when it starts, or not at all.</summary>
+    private static void CheckLimits(IConfigurationSection kestrel, ConfigurationErrors errors)
+    {
+        foreach (var setting in kestrel.GetSection("Limits").GetChildren())
+        {
+            try
+            {
+                var alone = new ConfigurationBuilder().AddInMemoryCollection(setting.AsEnumerable().Select(item => KeyValuePair.Create(item.Key[kestrel.GetSection("Limits").Path.Length..].TrimStart(':'), item.Value))).Build();
+                alone.Bind(new KestrelServerLimits(), options => options.ErrorOnUnknownConfiguration = true);
+            }
+            catch (Exception e) when (e is InvalidOperationException or ArgumentException or TargetInvocationException)
+            {
+                var cause = e;
+                while (cause.InnerException is { } inner)
+                {
+                    cause = inner;
+                }
+
+                errors.Add(setting.Path, setting.Value, (setting.Value is null ? "expected " : "") + $"a setting of Kestrel's limits and a value that it takes ({cause.Message.ReplaceLineEndings(" ")})");
+            }
         }
     }
 

@@ -10,8 +10,15 @@ internal static class ForwardingTransforms
 {
     private static readonly UriCreationOptions AsWritten = new() { DangerousDisablePathAndQueryCanonicalization = true };
 
-    public static void Add(TransformBuilderContext builder)
+    /// <param name="builder">Of one route.</param>
+    /// <param name="hasProxiesBefore">Some proxies before the gateway are believed.</param>
+    public static void Add(TransformBuilderContext builder, bool hasProxiesBefore)
     {
+        if (hasProxiesBefore)
+        {
+            TrustedProxies.AddTo(builder);
+        }
+
         if (!Changes(builder.Route, "Path") && !ChangesQuery(builder.Route))
         {
             builder.AddRequestTransform(UseRawTarget);

@@ -165,8 +165,8 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         journal.Forwarded(policy, record, trace.Status ?? 0, outcome.Kind, end);
         await (outcome switch
         {
-            { Kind: OutcomeKind.Uncertain } => AnswerUncertainAsync(context, policy, "The request was sent and no usable answer came.", outcome.TimedOut),
-            { Reason: TombstoneReason.Headers } => AnswerUncertainAsync(context, policy, "The backend executed the request; its answer cannot be relayed.", timedOut: false),
+            { Kind: OutcomeKind.Uncertain } => AnswerUncertainAsync(context, policy, claim, "The request was sent and no usable answer came.", outcome.TimedOut),
+            { Reason: TombstoneReason.Headers } => AnswerUncertainAsync(context, policy, claim, "The backend executed the request; its answer cannot be relayed.", timedOut: false),
             _ => GiveAsync(context, capture),
         });
     }
@@ -215,7 +215,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             : new Refusal(Problem.StoreUnavailable, Refusals.StoreRetryAfter);
         var refusal = because.For(key, policy);
         journal.NeverSent(policy, claim.Request.Id, why, key, refusal.Problem);
-        await AnswerProblemAsync(context, policy, refusal.Problem, refusal.Detail, retryAfter: refusal.RetryAfter);
+        await AnswerProblemAsync(context, policy, claim, refusal.Problem, refusal.Detail, retryAfter: refusal.RetryAfter);
     }
 
     /// <summary>An earlier attempt may have been executed, whatever becomes of this one.</summary>
@@ -224,12 +224,12 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
     private static Task GiveAsync(HttpContext context, ResponseCapture capture) =>
         capture.IsStreamed ? Task.CompletedTask : AnswerBody.WriteAsync(context.Response, capture.Body);
 
-    private static Task AnswerUncertainAsync(HttpContext context, IdempotencyPolicy policy, string detail, bool timedOut) =>
-        AnswerProblemAsync(context, policy, Problem.OutcomeUncertain, $"{detail} {Problem.OutcomeUncertain.Advice}", timedOut ? 504 : 502);
+    private static Task AnswerUncertainAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, string detail, bool timedOut) =>
+        AnswerProblemAsync(context, policy, claim, Problem.OutcomeUncertain, $"{detail} {Problem.OutcomeUncertain.Advice}", timedOut ? 504 : 502);
 
     /// <summary>An answer that has begun can only be cut, and a policy that observes leaves YARP's own.</summary>
     private static Task AnswerProblemAsync(
-        HttpContext context, IdempotencyPolicy policy, Problem problem, string? detail = null, int? status = null, TimeSpan? retryAfter = null)
+        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, Problem problem, string? detail = null, int? status = null, TimeSpan? retryAfter = null)
     {
         if (context.Response.HasStarted)
         {
@@ -243,7 +243,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         }
 
         ClearAnswer(context);
-        return ProblemWriter.WriteAsync(context, problem, detail, status, retryAfter);
+        return ProblemWriter.WriteAsync(context, problem, detail, status, retryAfter, claim.Request.Id);
     }
 
     /// <summary>Makes room for an answer of the gateway's own, keeping what it says of the key.</summary>

@@ -25,6 +25,7 @@ internal sealed class IdempotencyMiddleware(
     ResourceLocks locks,
     ClaimedRequest claimedRequest,
     LockedRequest lockedRequest,
+    ScopeWatch scopes,
     Refusals refusals)
 {
     // 1. Gate.
@@ -96,6 +97,7 @@ internal sealed class IdempotencyMiddleware(
     private async Task ClaimAndForwardAsync(HttpContext context, IdempotencyPolicy policy, RequestValues values, string key, RequestBody body)
     {
         // 4. Scope and fingerprint.
+        scopes.Look(context, policy);
         var id = await recordIds.CreateAsync(values, policy, key);
         if (values.Defect is { } defect)
         {

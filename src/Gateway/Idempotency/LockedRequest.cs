@@ -51,7 +51,7 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJour
         if (failure?.Exception is NotSentException && !context.Response.HasStarted)
         {
             var refusal = trace.IsLockLost ? new Refusal(Problem.ResourceLocked, policy.Lease) : new Refusal(Problem.StoreUnavailable, Refusals.StoreRetryAfter);
-            journal.Refused(policy, refusal.Problem, record: null);
+            journal.Refused(context, policy, refusal.Problem, record: null, refusal.Detail);
             context.Response.Clear();
             await ProblemWriter.WriteAsync(context, refusal.Problem, retryAfter: refusal.RetryAfter);
         }

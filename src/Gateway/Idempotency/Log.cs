@@ -11,9 +11,6 @@ internal static partial class Log
     [LoggerMessage(1001, LogLevel.Debug, "{Record} {Policy}: replayed {Status}.")]
     public static partial void Replayed(ILogger logger, string record, string policy, int status);
 
-    [LoggerMessage(1002, LogLevel.Debug, "{Record} {Policy}: refused with {Problem}.")]
-    public static partial void Refused(ILogger logger, string record, string policy, string problem);
-
     [LoggerMessage(1003, LogLevel.Warning, "{Record} {Policy}: the outcome is uncertain ({Error}). The key answers outcome-uncertain until its retention ends.")]
     public static partial void Uncertain(ILogger logger, string record, string policy, string error, Exception? exception);
 
@@ -37,6 +34,15 @@ internal static partial class Log
 
     [LoggerMessage(1010, LogLevel.Error, "Looking for uncertain keys failed; it is tried again.")]
     public static partial void SweepFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(1011, LogLevel.Information, "{Record}: {Method} on route {Route} was refused, {Problem}: {Reason} Trace {Trace}.")]
+    public static partial void Refused(ILogger logger, string record, string route, string method, string problem, string reason, string trace);
+
+    [LoggerMessage(1012, LogLevel.Information, "Route {Route}: {Count} more requests were refused within a second; they have no line.")]
+    public static partial void RefusalsLeftOut(ILogger logger, string route, int count);
+
+    [LoggerMessage(1013, LogLevel.Warning, "Route {Route}: callers send {What}, which the Scope of policy {Policy} does not look at ({Scope}). Two callers who differ in that alone share their keys, and one may get the other's answer. Name in Scope what says who the caller is, such as cookie:NAME or header:NAME.")]
+    public static partial void ScopeOverlooks(ILogger logger, string route, string policy, string what, string scope);
 
     [LoggerMessage(1020, LogLevel.Error, "{Record} {Policy}: the body that the answers' server gave is not the one that was recorded. It is not used; retries get answer-not-kept.")]
     public static partial void BodyAltered(ILogger logger, string record, string policy);

@@ -78,6 +78,10 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
         AnswerNotKept, BackendUnreachable,
     ];
 
+    /// <summary>It is about the key, and not about the form of the request.</summary>
+    public bool IsOfTheKey => this == KeyMissing || this == KeyInvalid || this == KeyReused || this == KeyExpired || this == InProgress || this == ResourceLocked
+        || this == OutcomeUncertain || this == AnswerNotKept;
+
     /// <summary>The type URI: a full path, which resolves against the request's own address (RFC 9457, section 3.1.1).</summary>
     public string Type => $"{WellKnownPage.Path}#{Slug}";
 }

@@ -50,8 +50,8 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
         RecordId? record = null,
         Dictionary<string, object?>? members = null)
     {
-        journal.Refused(policy, problem, record);
-        return ProblemWriter.WriteAsync(context, problem, detail, retryAfter: retryAfter, members: members);
+        journal.Refused(context, policy, problem, record, detail);
+        return ProblemWriter.WriteAsync(context, problem, detail, retryAfter: retryAfter, record: record, members: members);
     }
 
     public Task RefuseBodyAsync(HttpContext context, IdempotencyPolicy policy, BodyRead read, RequestDelegate next)

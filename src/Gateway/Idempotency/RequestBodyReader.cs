@@ -57,12 +57,6 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
             return (BodyRead.TooLarge, null);
         }
 
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
-        {
-            // The policy's limit is enforced here, in place of the server's.
-            limit.MaxRequestBodySize = null;
-        }
-
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false })
         {
             return (BodyRead.Ok, new RequestBody(request, budget, 0));
@@ -73,6 +67,12 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
         if (!budget.TryTakeForRequest(room))
         {
             return (BodyRead.NoRoom, null);
+        }
+
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            // The policy's limit is enforced here, in place of the server's; which stays where a policy that observes lets the body pass unread.
+            limit.MaxRequestBodySize = null;
         }
 
         var held = new RequestBody(request, budget, room);

@@ -7,16 +7,27 @@ using Gateway.Telemetry;
 namespace Gateway.Idempotency;
 
 /// <summary>What became of each covered request: one log event and one count, in one place.</summary>
-internal sealed class RequestJournal(GatewayMetrics metrics, ILogger<RequestJournal> logger)
+internal sealed class RequestJournal(GatewayMetrics metrics, TimeProvider time, ILogger<RequestJournal> logger)
 {
-    public void Refused(IdempotencyPolicy policy, Problem problem, RecordId? record)
+    private readonly RefusalLog _refusals = new(time, logger);
+
+    /// <param name="context">The request.</param>
+    /// <param name="policy">For the metric; null where none is known yet.</param>
+    /// <param name="problem">What it is answered with.</param>
+    /// <param name="record">Its record; null when it has none.</param>
+    /// <param name="reason">More than the problem's own words; null for those.</param>
+    public void Refused(HttpContext context, IdempotencyPolicy? policy, Problem problem, RecordId? record, string? reason)
     {
-        metrics.Request(policy.Name, problem.Slug);
-        if (logger.IsEnabled(LogLevel.Debug))
+        if (policy is not null)
         {
-            Log.Refused(logger, record?.Short ?? "-", policy.Name, problem.Slug);
+            metrics.Request(policy.Name, problem.Slug);
         }
+
+        _refusals.Write(context, problem, record, reason);
     }
+
+    public void ScopeOverlooks(string route, IdempotencyPolicy policy, string what) =>
+        Log.ScopeOverlooks(logger, route, policy.Name, what, string.Join(" + ", policy.Scope));
 
     public void Replayed(IdempotencyPolicy policy, RecordId record, int status)
     {

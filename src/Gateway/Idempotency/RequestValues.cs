@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Gateway.Policies;
 using Microsoft.Extensions.Primitives;
 
@@ -20,6 +21,8 @@ internal sealed class RequestValues(HttpContext context)
         SelectorKind.Route => context.Request.RouteValues.GetValueOrDefault(selector.Name)?.ToString(),
         SelectorKind.Claim => context.User.FindAll(selector.Name).Select(claim => claim.Value).ToArray(),
         SelectorKind.ClientIp => context.Connection.RemoteIpAddress is { } address ? (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString() : null,
+        SelectorKind.Cookie => OfCookie(selector.Name),
+        SelectorKind.ClientCertificate => context.Connection.ClientCertificate?.GetCertHashString(HashAlgorithmName.SHA256),
         SelectorKind.Form => Content?.FormValues(selector.Name) ?? default,
         _ => OfBody(selector),
     };
@@ -30,6 +33,29 @@ internal sealed class RequestValues(HttpContext context)
         var values = Of(selector);
         Defect = values.Count == 0 ? $"The token has no {selector}, which says who the key belongs to." : Defect;
         return values;
+    }
+
+    /// <summary>
+    /// Every cookie of that name, in order, as it was sent: which one of several the backend takes is not known, so that they are one credential
+    /// together. Names of cookies distinguish case (RFC 6265, section 4.1).
+    /// </summary>
+    private StringValues OfCookie(string name)
+    {
+        StringValues found = default;
+        foreach (var line in context.Request.Headers.Cookie)
+        {
+            foreach (var pair in line.AsSpan().Split(';'))
+            {
+                var cookie = line.AsSpan()[pair].Trim();
+                var equals = cookie.IndexOf('=');
+                if (equals >= 0 && cookie[..equals].TrimEnd().SequenceEqual(name))
+                {
+                    found = StringValues.Concat(found, cookie[(equals + 1)..].TrimStart().ToString());
+                }
+            }
+        }
+
+        return found;
     }
 
     private StringValues OfBody(Selector selector)

@@ -30,7 +30,7 @@ internal sealed record IdempotencyPolicy
     public ForwardKey ForwardKey { get; init; } = ForwardKey.AsIs;
 
     /// <summary>Who a key belongs to, all of these together; empty for <c>global</c>.</summary>
-    public IReadOnlyList<Selector> Scope { get; init; } = [Selector.Header("Authorization")];
+    public IReadOnlyList<Selector> Scope { get; init; } = [Selector.Credentials];
 
     /// <summary>Raw: what the client sent is what is compared.</summary>
     public FingerprintBody FingerprintBody { get; init; } = FingerprintBody.Raw;

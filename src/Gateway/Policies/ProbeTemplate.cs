@@ -68,7 +68,7 @@ internal sealed class ProbeTemplate
             }
 
             var name = rest[(open + 1)..close];
-            var selector = name == KeyName ? null : Selector.Parse(name, out expected);
+            var selector = name == KeyName ? null : Selector.Parse(name, out expected) is { Kind: not SelectorKind.Credentials } parsed ? parsed : null;
             if (selector is null && name != KeyName)
             {
                 return null;

@@ -21,23 +21,43 @@ internal enum SelectorKind
     /// <summary><c>claim:TYPE</c>, a claim of a validated token.</summary>
     Claim,
 
+    /// <summary><c>cookie:NAME</c>, a cookie (RFC 6265), as it was sent.</summary>
+    Cookie,
+
     /// <summary><c>client-ip</c>, the peer's address.</summary>
     ClientIp,
+
+    /// <summary><c>client-certificate</c>, the SHA-256 of the certificate that the client proved to have.</summary>
+    ClientCertificate,
+
+    /// <summary><c>credentials</c>, everything by which callers usually say who they are; a scope only.</summary>
+    Credentials,
 }
 
 /// <summary>Where a value is taken from a request: one grammar wherever a policy names a value.</summary>
 /// <param name="Kind">Where to look.</param>
-/// <param name="Name">The name, or the JSON pointer, that stands behind the colon; empty for <c>client-ip</c>.</param>
+/// <param name="Name">The name, or the JSON pointer, that stands behind the colon; empty where there is none.</param>
 internal sealed record Selector(SelectorKind Kind, string Name)
 {
-    public const string Grammar = "header:NAME, query:NAME, route:NAME, body:/JSON/POINTER, form:NAME, claim:TYPE or client-ip";
+    public const string Grammar = "header:NAME, query:NAME, route:NAME, body:/JSON/POINTER, form:NAME, claim:TYPE, cookie:NAME, client-ip or client-certificate";
 
-    private const string ClientIpName = "client-ip";
+    /// <summary>The fields of <c>credentials</c>, beside the client's certificate. The first is what scopes were by default until 0.1.0.</summary>
+    public static readonly IReadOnlyList<Selector> CredentialFields = [Header("Authorization"), Header("X-Api-Key"), Header("Api-Key")];
+
+    /// <summary>The default scope.</summary>
+    public static readonly Selector Credentials = new(SelectorKind.Credentials, "");
+
+    public static readonly Selector ClientCertificate = new(SelectorKind.ClientCertificate, "");
 
     private static readonly (string Prefix, SelectorKind Kind)[] Prefixes =
     [
         ("header:", SelectorKind.Header), ("query:", SelectorKind.Query), ("route:", SelectorKind.Route), ("body:", SelectorKind.Body),
-        ("form:", SelectorKind.Form), ("claim:", SelectorKind.Claim),
+        ("form:", SelectorKind.Form), ("claim:", SelectorKind.Claim), ("cookie:", SelectorKind.Cookie),
+    ];
+
+    private static readonly (string Name, SelectorKind Kind)[] Nameless =
+    [
+        ("client-ip", SelectorKind.ClientIp), ("client-certificate", SelectorKind.ClientCertificate), ("credentials", SelectorKind.Credentials),
     ];
 
     /// <summary>The tokens of <c>body:</c>; empty for every other kind, and for the whole body.</summary>
@@ -55,9 +75,12 @@ internal sealed record Selector(SelectorKind Kind, string Name)
     public static Selector? Parse(string text, out string expected)
     {
         expected = Grammar;
-        if (text.Equals(ClientIpName, StringComparison.OrdinalIgnoreCase))
+        foreach (var (name, kind) in Nameless)
         {
-            return new Selector(SelectorKind.ClientIp, "");
+            if (text.Equals(name, StringComparison.OrdinalIgnoreCase))
+            {
+                return new Selector(kind, "");
+            }
         }
 
         foreach (var (prefix, kind) in Prefixes)
@@ -73,11 +96,11 @@ internal sealed record Selector(SelectorKind Kind, string Name)
         return null;
     }
 
-    public override string ToString() => Kind == SelectorKind.ClientIp ? ClientIpName : $"{Prefixes[(int)Kind].Prefix}{Name}";
+    public override string ToString() => (int)Kind < Prefixes.Length ? $"{Prefixes[(int)Kind].Prefix}{Name}" : Nameless[(int)Kind - Prefixes.Length].Name;
 
     private static bool IsName(SelectorKind kind, string name) => kind switch
     {
-        SelectorKind.Header => HttpToken.IsToken(name),
+        SelectorKind.Header or SelectorKind.Cookie => HttpToken.IsToken(name),
         SelectorKind.Body => JsonPointer.Parse(name) is not null,
         _ => name.Length > 0,
     };
@@ -85,6 +108,7 @@ internal sealed record Selector(SelectorKind Kind, string Name)
     private static string Expected(SelectorKind kind) => kind switch
     {
         SelectorKind.Header => "header:NAME with the name of a header field",
+        SelectorKind.Cookie => "cookie:NAME with the name of a cookie",
         SelectorKind.Body => "body: with a JSON pointer (RFC 6901) such as body:/order/id",
         _ => $"{Prefixes[(int)kind].Prefix} with a name",
     };

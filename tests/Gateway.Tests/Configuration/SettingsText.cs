@@ -16,6 +16,11 @@ internal static class SettingsText
         Append(text, "Store", settings.Store);
         Append(text, "Admin", settings.Admin);
         Append(text, "Limits", settings.Limits);
+        if (settings.ForwardedHeaders is { TrustedNetworks.Count: > 0 } forwarded)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"ForwardedHeaders: {forwarded}\n");
+        }
+
         if (settings.Jwt is { } jwt)
         {
             Append(text, "Authentication:Jwt", jwt);

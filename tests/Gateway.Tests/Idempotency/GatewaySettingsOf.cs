@@ -12,6 +12,7 @@ internal static class GatewaySettingsOf
         Store = new StoreSettings(),
         Admin = new AdminSettings(),
         Secret = null,
+        ForwardedHeaders = new ForwardedHeadersSettings([], 1),
         Limits = new LimitSettings(),
         Jwt = null,
         Encryption = null,

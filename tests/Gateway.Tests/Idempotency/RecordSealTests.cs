@@ -111,7 +111,7 @@ public sealed class RecordSealTests
     public void AnAnswerThatCannotBeUsed_IsCounted_ByItsReason()
     {
         using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
-        var journal = new RequestJournal(new GatewayMetrics(services.GetRequiredService<IMeterFactory>()), NullLogger<RequestJournal>.Instance);
+        var journal = new RequestJournal(new GatewayMetrics(services.GetRequiredService<IMeterFactory>()), TimeProvider.System, NullLogger<RequestJournal>.Instance);
         using var counted = new MetricCollector<long>(services.GetRequiredService<IMeterFactory>(), GatewayMetrics.MeterName, "gateway.idempotency.unusable_records");
         var policy = new IdempotencyPolicy { Name = "payments" };
         var bytes = Seal("old").Write(_id, Answer);

@@ -17,7 +17,7 @@ public sealed partial class DocsTests
     private const string Operations = "docs/operations.md";
 
     /// <summary>Sections of the configuration document that list settings by their whole path.</summary>
-    private static readonly string[] SettingSections = ["The process", "Store", "Idempotency", "Admin", "Authentication"];
+    private static readonly string[] SettingSections = ["The process", "Proxies before the gateway", "Store", "Idempotency", "Admin", "Authentication"];
 
     [Fact]
     public void ConfigurationDocument_ListsTheSettingsThatTheCodeReads() =>

@@ -4,6 +4,7 @@ using Gateway.Idempotency;
 using Gateway.Policies;
 using Gateway.Storage;
 using Gateway.Telemetry;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -22,7 +23,7 @@ public sealed class GatewayMetricsTests : IDisposable
     public GatewayMetricsTests()
     {
         _metrics = new GatewayMetrics(Meters);
-        _journal = new RequestJournal(_metrics, NullLogger<RequestJournal>.Instance);
+        _journal = new RequestJournal(_metrics, TimeProvider.System, NullLogger<RequestJournal>.Instance);
     }
 
     public static TheoryData<string> Slugs => [.. Problem.All.Select(problem => problem.Slug)];
@@ -36,7 +37,7 @@ public sealed class GatewayMetricsTests : IDisposable
     [Theory]
     [MemberData(nameof(Slugs))]
     public void ARefusal_IsCountedByItsProblem(string slug) =>
-        AssertRequest(slug, () => _journal.Refused(_policy, Problem.All.Single(problem => problem.Slug == slug), record: null));
+        AssertRequest(slug, () => _journal.Refused(new DefaultHttpContext(), _policy, Problem.All.Single(problem => problem.Slug == slug), record: null, reason: null));
 
     [Theory]
     [MemberData(nameof(Slugs))]
