@@ -131,9 +131,11 @@ internal static class ServiceRegistration
         services.AddSingleton<GatewayMetrics>();
         services.AddSingleton<RequestJournal>();
         services.AddSingleton<ScopeWatch>();
+        services.AddSingleton<GuardedPaths>();
         services.AddSingleton<RecordIds>();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Drain>(provider, settings.ShutdownGrace));
         services.AddSingleton<BufferBudget>();
+        services.AddSingleton<PatientWriter>();
         services.AddSingleton<RequestBodyReader>();
         services.AddSingleton<RecordSeal>();
         services.AddSingleton<BodySeal>();

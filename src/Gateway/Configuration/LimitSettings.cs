@@ -9,6 +9,9 @@ internal sealed record LimitSettings
     /// <summary>From the header section to the last byte of a request body. One minute: 1 MiB at 140 kbit/s.</summary>
     public TimeSpan RequestBodyTimeout { get; init; } = TimeSpan.FromMinutes(1);
 
+    /// <summary>How long a client may take to read an answer that is on record. One minute: it can come again for it.</summary>
+    public TimeSpan SlowReader { get; init; } = TimeSpan.FromMinutes(1);
+
     /// <summary>How many requests wait for another one, over all keys and locks. 1,000: each holds a connection and its body.</summary>
     public int MaxWaiters { get; init; } = 1000;
 }

@@ -40,6 +40,7 @@ internal static class PolicyReader
             Probe = ReadProbe(uncertain, lease),
             StoreDown = reader.Choice("StoreDown", Defaults.StoreDown),
             ReleaseStatuses = response.List("Release", Defaults.ReleaseStatuses, ParseStatus, StatusExpected),
+            ReleaseRedirectsTo = response.List("ReleaseRedirectsTo", Defaults.ReleaseRedirectsTo, ParseRedirect, "a path such as /login, or everything below one, such as /auth/*"),
             UncertainStatuses = response.List("Uncertain", Defaults.UncertainStatuses, ParseStatus, StatusExpected),
             MaxAnswerBytes = response.Number("MaxBodyBytes", Defaults.MaxAnswerBytes, 0, 64 * 1024 * 1024, "bytes"),
             DropHeaders = response.List("DropHeaders", Defaults.DropHeaders, ParseHeader, HeaderExpected),
@@ -165,6 +166,13 @@ internal static class PolicyReader
     {
         header = text;
         return HttpToken.IsToken(text);
+    }
+
+    private static bool ParseRedirect(string text, out string path)
+    {
+        path = text;
+        var fixedPart = text.EndsWith("/*", StringComparison.Ordinal) ? text[..^1] : text;
+        return fixedPart.StartsWith('/') && fixedPart.AsSpan().IndexOfAny("*?# ") < 0;
     }
 
     private static bool ParsePointer(string text, out string pointer)

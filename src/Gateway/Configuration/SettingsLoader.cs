@@ -162,6 +162,7 @@ internal static class SettingsLoader
         {
             BufferedBytes = reader.Number("BufferedBytes", defaults.BufferedBytes, 1024 * 1024, 1024L * 1024 * 1024 * 1024, "bytes"),
             RequestBodyTimeout = reader.Duration("RequestBodyTimeout", defaults.RequestBodyTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
+            SlowReader = reader.Duration("SlowReader", defaults.SlowReader, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
             MaxWaiters = (int)reader.Number("MaxWaiters", defaults.MaxWaiters, 1, 100_000, "requests"),
         };
         reader.RejectUnknown();

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http.Features;
 using Yarp.ReverseProxy.Configuration;
+using Yarp.ReverseProxy.Forwarder;
 using Yarp.ReverseProxy.Transforms;
 using Yarp.ReverseProxy.Transforms.Builder;
 
@@ -19,9 +20,18 @@ internal static class ForwardingTransforms
             TrustedProxies.AddTo(builder);
         }
 
-        if (!Changes(builder.Route, "Path") && !ChangesQuery(builder.Route))
+        var route = builder.Route;
+        if (!Changes(route, "Path") && !ChangesQuery(route))
         {
             builder.AddRequestTransform(UseRawTarget);
+        }
+        else if (!ChangesQuery(route) && HasPrefixesOnly(route))
+        {
+            builder.AddRequestTransform(transform => UseRawTarget(transform, route));
+        }
+        else
+        {
+            builder.AddRequestTransform(KeepEncodedSlashes);
         }
 
         builder.AddRequestTransform(RemoveNominatedFields);
@@ -43,6 +53,43 @@ internal static class ForwardingTransforms
             transform.ProxyRequest.RequestUri = new Uri(string.Concat(transform.DestinationPrefix.AsSpan().TrimEnd('/'), raw), AsWritten);
         }
 
+        return default;
+    }
+
+    private static bool HasPrefixesOnly(RouteConfig route) => route.Transforms!.All(transform => transform.Keys.All(key =>
+        !key.StartsWith("Path", StringComparison.OrdinalIgnoreCase)
+        || key.Equals("PathPrefix", StringComparison.OrdinalIgnoreCase)
+        || key.Equals("PathRemovePrefix", StringComparison.OrdinalIgnoreCase)));
+
+    /// <summary>The raw target with other prefixes; unless it spells one in another way than the route, which YARP has understood.</summary>
+    private static ValueTask UseRawTarget(RequestTransformContext transform, RouteConfig route)
+    {
+        var raw = transform.HttpContext.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        var query = raw.IndexOf('?', StringComparison.Ordinal);
+        if (RequestTarget.IsPlain(raw) && ProbePath.Of(route, query < 0 ? raw : raw[..query], transform.HttpContext.Request.Path) is { } path)
+        {
+            transform.ProxyRequest.RequestUri = new Uri(string.Concat(transform.DestinationPrefix.AsSpan().TrimEnd('/'), path, query < 0 ? "" : raw.AsSpan(query)), AsWritten);
+            return default;
+        }
+
+        return KeepEncodedSlashes(transform);
+    }
+
+    /// <summary>
+    /// The server decodes paths but for <c>%2F</c>, and YARP encodes the <c>%</c> of it again: the backend would see another resource. Where the client
+    /// has written no <c>%25</c>, every <c>%252F</c> comes from that.
+    /// </summary>
+    private static ValueTask KeepEncodedSlashes(RequestTransformContext transform)
+    {
+        var raw = transform.HttpContext.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (!raw.Contains("%2F", StringComparison.OrdinalIgnoreCase) || raw.Contains("%25", StringComparison.Ordinal))
+        {
+            return default;
+        }
+
+        var made = transform.ProxyRequest.RequestUri
+            ?? RequestUtilities.MakeDestinationAddress(transform.DestinationPrefix, transform.Path, transform.Query.QueryString);
+        transform.ProxyRequest.RequestUri = new Uri(made.AbsoluteUri.Replace("%252F", "%2F", StringComparison.OrdinalIgnoreCase), AsWritten);
         return default;
     }
 

@@ -10,7 +10,13 @@ namespace Gateway.Forwarding;
 /// </summary>
 internal static class ProbePath
 {
-    public static string Of(RouteConfig route, string path)
+    public static string Of(RouteConfig route, string path) => Of(route, path, seen: null)!;
+
+    /// <param name="route">Whose prefixes.</param>
+    /// <param name="path">As it is encoded.</param>
+    /// <param name="seen">The same as the server decoded it, by which YARP finds prefixes; null for a path that nobody decoded.</param>
+    /// <returns>Null where the two differ in a prefix: it is spelled in another way.</returns>
+    public static string? Of(RouteConfig route, string path, PathString? seen)
     {
         var result = new PathString(path);
         foreach (var transform in route.Transforms ?? [])
@@ -20,10 +26,22 @@ internal static class ProbePath
                 if (key.Equals("PathPrefix", StringComparison.OrdinalIgnoreCase))
                 {
                     result = Encoded(value).Add(result);
+                    seen = seen is { } before ? Plain(value).Add(before) : null;
                 }
-                else if (key.Equals("PathRemovePrefix", StringComparison.OrdinalIgnoreCase) && result.StartsWithSegments(Encoded(value), out var rest))
+                else if (key.Equals("PathRemovePrefix", StringComparison.OrdinalIgnoreCase))
                 {
-                    result = rest;
+                    var isThere = result.StartsWithSegments(Encoded(value), out var rest);
+                    if (seen is { } decoded)
+                    {
+                        if (decoded.StartsWithSegments(Plain(value), out var left) != isThere)
+                        {
+                            return null;
+                        }
+
+                        seen = isThere ? left : decoded;
+                    }
+
+                    result = isThere ? rest : result;
                 }
             }
         }
@@ -32,6 +50,7 @@ internal static class ProbePath
     }
 
     /// <summary>As YARP encodes it; with and without the first slash.</summary>
-    private static PathString Encoded(string value) =>
-        new(RequestUtilities.MakeDestinationAddress("http://backend/", new PathString(value.StartsWith('/') ? value : $"/{value}"), QueryString.Empty).AbsolutePath);
+    private static PathString Encoded(string value) => new(RequestUtilities.MakeDestinationAddress("http://backend/", Plain(value), QueryString.Empty).AbsolutePath);
+
+    private static PathString Plain(string value) => new(value.StartsWith('/') ? value : $"/{value}");
 }

@@ -76,7 +76,37 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         }
 
         RemoveNominatedFields(response);
+        RemoveForbiddenContent(response);
         return response;
+    }
+
+    /// <summary>
+    /// These have no content, whatever they say (RFC 9110, sections 15.3.5 and 15.3.6; RFC 9112, section 6.3): IIS gives a 204 a length. The server
+    /// would wait for it, and give up with an answer that is nobody's.
+    /// </summary>
+    private static void RemoveForbiddenContent(HttpResponseMessage response)
+    {
+        if (response.StatusCode is not (HttpStatusCode.NoContent or HttpStatusCode.ResetContent))
+        {
+            return;
+        }
+
+        var content = response.Content;
+        response.Content = new ByteArrayContent([]);
+        foreach (var (name, values) in content.Headers.NonValidated)
+        {
+            if (!name.Equals("Content-Length", StringComparison.OrdinalIgnoreCase))
+            {
+                response.Content.Headers.TryAddWithoutValidation(name, values);
+            }
+        }
+
+        if (response.StatusCode == HttpStatusCode.NoContent)
+        {
+            response.Content.Headers.Remove("Content-Length");
+        }
+
+        content.Dispose();
     }
 
     /// <summary>

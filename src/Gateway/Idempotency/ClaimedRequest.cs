@@ -12,7 +12,7 @@ namespace Gateway.Idempotency;
 /// The rest of a claimed request's way: forward detached from the client, classify, settle, and only then answer. An answer that the
 /// client has seen is an answer that the store has; where that fails, the answer says so.
 /// </summary>
-internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, Drain drain, BufferBudget budget, RequestJournal journal)
+internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, Drain drain, BufferBudget budget, PatientWriter writer, RequestJournal journal)
 {
     /// <summary>No new claims: the process is ending.</summary>
     public bool IsDraining => drain.HasBegun;
@@ -29,9 +29,10 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
         var body = context.Request.Body;
+        await using var tail = resource is null ? null : new HeldTail(context.Response, client);
         var isStreamed = policy.Delivery == Delivery.Streamed || policy.Mode == PolicyMode.Observe;
         using var capture = new ResponseCapture(
-            context, client, policy.MaxAnswerBytes, budget, isStreamed ? null : reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
+            context, tail ?? client, policy.MaxAnswerBytes, budget, isStreamed ? null : reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
 
         // Forward. A client that hangs up changes nothing from here on; only the end of the process does.
         Exception? escaped = null;
@@ -67,6 +68,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             }
 
             await (resource?.EndAsync(isWhole) ?? default);
+            await (isWhole ? tail?.ReleaseAsync() ?? Task.CompletedTask : Task.CompletedTask);
             return;
         }
 
@@ -97,7 +99,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         // Classify.
         var forwarderError = context.Features.Get<IForwarderErrorFeature>();
         var noStore = policy.NoStore == NoStoreAnswers.Tombstone && RecordedHeaders.HasNoStore(context.Response.Headers);
-        var report = new ForwardReport(forwarderError?.Error ?? ForwarderError.None, forwarderError?.Exception ?? escaped, trace, context.Response.StatusCode, noStore);
+        var report = new ForwardReport(forwarderError?.Error ?? ForwarderError.None, forwarderError?.Exception ?? escaped, trace, context.Response.StatusCode, noStore, ReleasingRedirect.Is(context.Response, policy));
         var outcome = ForwardOutcome.Classify(report, policy);
         if (outcome.Kind == OutcomeKind.Uncertain && TestHooks.HasDefect("release-on-any-error"))
         {
@@ -188,12 +190,13 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
 
         var kind = OutcomeKind.NotKept;
         EndResult end;
-        if (policy.ReleaseStatuses.Contains(status) && !IsTakeOver(claim))
+        var isRefused = policy.ReleaseStatuses.Contains(status) || ReleasingRedirect.Is(context.Response, policy);
+        if (isRefused && !IsTakeOver(claim))
         {
             kind = OutcomeKind.Refused;
             end = await settlement.EndAsync(context, policy, claim, ClaimEnd.Release, IdempotencyStatus.Released);
         }
-        else if (policy.UncertainStatuses.Contains(status) || policy.ReleaseStatuses.Contains(status))
+        else if (policy.UncertainStatuses.Contains(status) || isRefused)
         {
             kind = OutcomeKind.UncertainAnswer;
             end = await settlement.EndAsync(context, policy, claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
@@ -221,8 +224,8 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
     /// <summary>An earlier attempt may have been executed, whatever becomes of this one.</summary>
     private static bool IsTakeOver(HeldClaim claim) => claim.Request.Attempt > 1;
 
-    private static Task GiveAsync(HttpContext context, ResponseCapture capture) =>
-        capture.IsStreamed ? Task.CompletedTask : AnswerBody.WriteAsync(context.Response, capture.Body);
+    private Task GiveAsync(HttpContext context, ResponseCapture capture) =>
+        capture.IsStreamed ? capture.GiveRestAsync() : writer.WriteAsync(context, () => AnswerBody.WriteAsync(context.Response, capture.Body));
 
     private static Task AnswerUncertainAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, string detail, bool timedOut) =>
         AnswerProblemAsync(context, policy, claim, Problem.OutcomeUncertain, $"{detail} {Problem.OutcomeUncertain.Advice}", timedOut ? 504 : 502);

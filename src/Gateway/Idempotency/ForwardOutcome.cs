@@ -36,7 +36,8 @@ internal enum OutcomeKind
 /// <param name="Trace">What the client below YARP saw.</param>
 /// <param name="Status">The status that stands in the response now: the backend's, or YARP's own.</param>
 /// <param name="NoStore">The backend forbade storing its answer.</param>
-internal readonly record struct ForwardReport(ForwarderError Error, Exception? Failure, ForwardTrace Trace, int Status, bool NoStore);
+/// <param name="IsReleasingRedirect">It redirects to where the policy knows that nothing was done.</param>
+internal readonly record struct ForwardReport(ForwarderError Error, Exception? Failure, ForwardTrace Trace, int Status, bool NoStore, bool IsReleasingRedirect = false);
 
 /// <param name="Kind">What is known.</param>
 /// <param name="Reason">Why the answer is not kept, when <see cref="OutcomeKind.NotKept"/>.</param>
@@ -52,7 +53,7 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
     /// </summary>
     public static ForwardOutcome Classify(in ForwardReport report, IdempotencyPolicy policy) => report.Error switch
     {
-        ForwarderError.None => report.Failure is not null ? new(OutcomeKind.Uncertain) : ClassifyAnswer(report.Trace, policy, report.NoStore),
+        ForwarderError.None => report.Failure is not null ? new(OutcomeKind.Uncertain) : ClassifyAnswer(report, policy),
 
         ForwarderError.RequestCreation or ForwarderError.NoAvailableDestinations => new(OutcomeKind.NeverSent),
         ForwarderError.Request => new(IsBeforeSending(report.Failure) ? OutcomeKind.NeverSent : OutcomeKind.Uncertain),
@@ -86,12 +87,13 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         : noStore ? TombstoneReason.NoStore
         : TombstoneReason.None;
 
-    private static ForwardOutcome ClassifyAnswer(ForwardTrace trace, IdempotencyPolicy policy, bool noStore) => trace.Status switch
+    private static ForwardOutcome ClassifyAnswer(in ForwardReport report, IdempotencyPolicy policy) => report.Trace.Status switch
     {
         null => new(OutcomeKind.NotForwarded),
+        _ when report.IsReleasingRedirect => new(OutcomeKind.Refused),
         { } status when policy.ReleaseStatuses.Contains(status) => new(OutcomeKind.Refused),
         { } status when policy.UncertainStatuses.Contains(status) => new(OutcomeKind.UncertainAnswer),
-        _ when ReasonNotToKeep(trace, noStore) is var reason and not TombstoneReason.None => new(OutcomeKind.NotKept, reason),
+        _ when ReasonNotToKeep(report.Trace, report.NoStore) is var reason and not TombstoneReason.None => new(OutcomeKind.NotKept, reason),
         _ => new(OutcomeKind.Answered),
     };
 

@@ -26,13 +26,20 @@ internal sealed class IdempotencyMiddleware(
     ClaimedRequest claimedRequest,
     LockedRequest lockedRequest,
     ScopeWatch scopes,
+    GuardedPaths paths,
     Refusals refusals)
 {
     // 1. Gate.
     public Task InvokeAsync(HttpContext context)
     {
         var policy = context.GetEndpoint()?.Metadata.GetMetadata<IdempotencyPolicy>();
-        return policy is null || !policy.Covers(context.Request.Method) ? next(context) : GuardAsync(context, policy);
+        if (policy is not null && policy.Covers(context.Request.Method))
+        {
+            return GuardAsync(context, policy);
+        }
+
+        var defect = paths.FindDefect(context, policy: null) ?? (policy is null ? null : RequestChecks.FindOverride(context.Request));
+        return defect is null ? next(context) : refusals.RefuseUncoveredAsync(context, policy, defect);
     }
 
     private async Task GuardAsync(HttpContext context, IdempotencyPolicy policy)
@@ -50,6 +57,12 @@ internal sealed class IdempotencyMiddleware(
         if (IsUpgrade(context))
         {
             await RefuseAsync(context, policy, Problem.UpgradeNotSupported);
+            return;
+        }
+
+        if (paths.FindDefect(context, policy) is { } ambiguous)
+        {
+            await RefuseAsync(context, policy, Problem.RequestInvalid, ambiguous);
             return;
         }
 

@@ -1,6 +1,7 @@
 using Gateway.Forwarding;
 using Gateway.Policies;
 using Gateway.Storage;
+using Microsoft.AspNetCore.Http.Features;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace Gateway.Idempotency;
@@ -25,6 +26,9 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJour
                 stop.Cancel();
             }
         });
+        var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+        await using var tail = new HeldTail(context.Response, client);
+        context.Features.Set<IHttpResponseBodyFeature>(tail);
         context.RequestAborted = stop.Token;
         context.Features.Set<ForwardTrace>(trace);
         context.Request.Body = trace.Guard(body);
@@ -32,15 +36,18 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJour
         {
             await next(context);
             var error = context.Features.Get<IForwarderErrorFeature>();
-            var report = new ForwardReport(error?.Error ?? ForwarderError.None, error?.Exception, trace, context.Response.StatusCode, NoStore: false);
+            var report = new ForwardReport(error?.Error ?? ForwarderError.None, error?.Exception, trace, context.Response.StatusCode, NoStore: false, ReleasingRedirect.Is(context.Response, policy));
             isDone = ForwardOutcome.Classify(report, policy).IsBackendDone;
         }
         finally
         {
             context.RequestAborted = clientAborted;
             context.Request.Body = body;
+            context.Features.Set(client);
             await held.EndAsync(isDone);
         }
+
+        await tail.ReleaseAsync();
 
         var failure = context.Features.Get<IForwarderErrorFeature>();
         if (failure?.Error == ForwarderError.RequestBodyClient && !context.Response.HasStarted)

@@ -9,7 +9,7 @@ namespace Gateway.Idempotency;
 /// Everything that is said to a request which is not forwarded as the first of its key. A policy that observes says it beside the
 /// backend's own answer, and forwards.
 /// </summary>
-internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferBudget budget, TimeProvider time, RequestJournal journal)
+internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferBudget budget, PatientWriter writer, TimeProvider time, RequestJournal journal)
 {
     /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
     public static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
@@ -38,6 +38,13 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
         }
 
         await EndAsync(context, policy, problem, detail, retryAfter, record, members);
+    }
+
+    /// <summary>Of a request that no policy covers.</summary>
+    public Task RefuseUncoveredAsync(HttpContext context, IdempotencyPolicy? policy, string reason)
+    {
+        journal.Refused(context, policy, Problem.RequestInvalid, record: null, reason);
+        return ProblemWriter.WriteAsync(context, Problem.RequestInvalid, reason);
     }
 
     /// <summary>Refuses also where a policy only observes: what is left of the request cannot be forwarded.</summary>
@@ -116,7 +123,7 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
         {
             KeepNear(claim, stored, isApart);
             journal.Replayed(policy, id, stored.Status);
-            await Replay.WriteAsync(context, stored);
+            await writer.WriteAsync(context, () => Replay.WriteAsync(context, stored));
         }
         finally
         {

@@ -1,6 +1,6 @@
+using System.Buffers;
 using System.IO.Compression;
 using System.Runtime.InteropServices;
-using Gateway.Forwarding;
 using Gateway.Storage;
 using Microsoft.Extensions.Primitives;
 
@@ -9,8 +9,13 @@ namespace Gateway.Idempotency;
 /// <summary>Gives a recorded answer to a retry: same status, fields and bytes, marked as a replay.</summary>
 internal static class Replay
 {
-    /// <summary>Decoding stops here, in bytes: a small recorded answer may unfold to anything.</summary>
+    /// <summary>What unfolds to more is given as it was recorded: a small answer may unfold to anything.</summary>
     private const int MaxDecodedBytes = 8 * 1024 * 1024;
+
+    private const int PieceBytes = 16 * 1024;
+
+    /// <summary>They are about the bytes in that coding (RFC 9530, sections 2 and 3; RFC 9110, section 14.3).</summary>
+    private static readonly string[] OfTheCoding = ["Content-Encoding", "Content-Digest", "Repr-Digest", "Digest", "Content-MD5", "Accept-Ranges"];
 
     public static async Task WriteAsync(HttpContext context, StoredResponse stored)
     {
@@ -18,17 +23,31 @@ internal static class Replay
         response.StatusCode = stored.Status;
         foreach (var (name, value) in stored.Headers)
         {
-            response.Headers.Append(name, value);
+            // Not Append, which drops a field without a value.
+            response.Headers[name] = StringValues.Concat(response.Headers[name], value);
         }
 
         response.Headers[GatewayHeaders.Replayed] = "true";
         var body = stored.Body;
-        if (response.Headers.ContentEncoding is { Count: 1 } coding && !IsAccepted(context.Request, coding) && await DecodeAsync(coding, body) is { } decoded)
+        if (response.Headers.ContentEncoding is { Count: 1 } coding && !body.IsEmpty && !IsAccepted(context.Request, coding) && await DecodedLengthAsync(coding, body) is { } length)
         {
             // The first request accepted the coding and this one does not: the same representation, decoded.
-            response.Headers.Remove("Content-Encoding");
+            foreach (var field in OfTheCoding)
+            {
+                response.Headers.Remove(field);
+            }
+
+            // Strong validators are of one sequence of bytes (RFC 9110, section 8.8.1).
+            if (response.Headers.ETag is [['"', ..] strong])
+            {
+                response.Headers.ETag = $"W/{strong}";
+            }
+
             response.Headers.Append("Vary", "Accept-Encoding");
-            body = decoded;
+            response.ContentLength = length;
+            await using var decoder = Open(coding, body)!;
+            await decoder.CopyToAsync(response.Body, PieceBytes, context.RequestAborted);
+            return;
         }
 
         await AnswerBody.WriteAsync(response, body);
@@ -48,31 +67,56 @@ internal static class Replay
         return match is not null && match.Quality is not 0;
     }
 
-    private static async Task<ReadOnlyMemory<byte>?> DecodeAsync(StringValues coding, ReadOnlyMemory<byte> body)
+    /// <summary>
+    /// Decodes it for nobody, piece by piece: that it can be decoded, and how long it is, must be known before the status goes out, and to hold it all
+    /// for every client that reads slowly would be much more than what was recorded.
+    /// </summary>
+    /// <returns>Null when it is not what Content-Encoding says, or too large.</returns>
+    private static async Task<long?> DecodedLengthAsync(StringValues coding, ReadOnlyMemory<byte> body)
     {
-        using var source = MemoryMarshal.TryGetArray(body, out var bytes)
+        await using var decoder = Open(coding, body);
+        if (decoder is null)
+        {
+            return null;
+        }
+
+        var piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
+        try
+        {
+            var length = 0L;
+            while (await decoder.ReadAsync(piece) is var read and > 0)
+            {
+                length += read;
+                if (length > MaxDecodedBytes)
+                {
+                    return null;
+                }
+            }
+
+            return length;
+        }
+        catch (InvalidDataException)
+        {
+            // The recorded bytes are the best there is.
+            return null;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(piece);
+        }
+    }
+
+    private static Stream? Open(StringValues coding, ReadOnlyMemory<byte> body)
+    {
+        var source = MemoryMarshal.TryGetArray(body, out var bytes)
             ? new MemoryStream(bytes.Array!, bytes.Offset, bytes.Count, writable: false)
             : new MemoryStream(body.ToArray(), writable: false);
-        await using Stream? decoder = coding.ToString().ToLowerInvariant() switch
+        return coding.ToString().ToLowerInvariant() switch
         {
             "gzip" or "x-gzip" => new GZipStream(source, CompressionMode.Decompress),
             "br" => new BrotliStream(source, CompressionMode.Decompress),
             "deflate" => new ZLibStream(source, CompressionMode.Decompress),
             _ => null,
         };
-        if (decoder is null)
-        {
-            return null;
-        }
-
-        try
-        {
-            return await BoundedBody.ReadAsync(decoder, MaxDecodedBytes, CancellationToken.None);
-        }
-        catch (InvalidDataException)
-        {
-            // Not what Content-Encoding claims; the recorded bytes are the best there is.
-            return null;
-        }
     }
 }

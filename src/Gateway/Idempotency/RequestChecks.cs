@@ -18,6 +18,14 @@ internal static class RequestChecks
     /// <summary>Fields that must not be declared hop-by-hop: without them the request is another one (RFC 9110, section 7.6.1).</summary>
     private static readonly string[] EndToEnd = ["Authorization", "Cookie", "Host"];
 
+    private static readonly string[] MethodOverrides = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"];
+
+    private static readonly HashSet<string> OwnFields = new(StringComparer.OrdinalIgnoreCase)
+    {
+        GatewayHeaders.Attempt, GatewayHeaders.Replayed, GatewayHeaders.Status, "Idempotency-Key", "Prefer", "Forwarded", "Host", "Cookie", "Connection",
+        "Content-Length", "Content-Type", "Transfer-Encoding", "Expect", "Upgrade",
+    };
+
     /// <summary>Refuses, on every route, methods that make no sense through a proxy of this kind, and ambiguous framing.</summary>
     public static (int Status, string Reason)? Check(HttpRequest request)
     {
@@ -25,6 +33,23 @@ internal static class RequestChecks
         if (isTunnel || HttpMethods.IsTrace(request.Method))
         {
             return (StatusCodes.Status405MethodNotAllowed, $"{request.Method} is not forwarded.");
+        }
+
+        if (request.Headers.TransferEncoding is { Count: > 0 } codings)
+        {
+            if (!HttpProtocol.IsHttp11(request.Protocol))
+            {
+                return (StatusCodes.Status400BadRequest, $"Transfer-Encoding is not part of {request.Protocol}.");
+            }
+
+            // What is not understood cannot be removed, and the backend would get it as content (RFC 9112, section 6.1).
+            var names = codings.SelectMany(value => (value ?? "").Split(',', StringSplitOptions.TrimEntries)).ToList();
+            if (names is not [var only] || !only.Equals("chunked", StringComparison.OrdinalIgnoreCase))
+            {
+                return names.Count(name => name.Equals("chunked", StringComparison.OrdinalIgnoreCase)) == 1 && names[^1].Equals("chunked", StringComparison.OrdinalIgnoreCase)
+                    ? (StatusCodes.Status501NotImplemented, "The only transfer coding that is understood is chunked.")
+                    : (StatusCodes.Status400BadRequest, "Transfer-Encoding must end with chunked, once.");
+            }
         }
 
         // Kestrel moves the Content-Length aside when there is a Transfer-Encoding; RFC 9112, section 6.1, lets us refuse, which is safer.
@@ -44,9 +69,9 @@ internal static class RequestChecks
         foreach (var (name, values) in request.Headers)
         {
             // CGI, WSGI and PHP read Idempotency_Key as Idempotency-Key.
-            if (name.Contains('_', StringComparison.Ordinal) && FindKeyField(policy, name.Replace('_', '-')) is { } field && FindKeyField(policy, name) is null)
+            if (name.Contains('_', StringComparison.Ordinal) && !Counts(policy, name) && Counts(policy, name.Replace('_', '-')))
             {
-                return $"The field {field} is written with an underscore, which some backends take for the same field.";
+                return $"The field {name.Replace('_', '-')} is written with an underscore, which some backends take for the same field.";
             }
 
             foreach (var value in values)
@@ -61,18 +86,31 @@ internal static class RequestChecks
         return request.Headers.Connection.Count == 0 ? null : FindNominated(request.Headers.Connection, policy);
     }
 
-    private static string? FindKeyField(IdempotencyPolicy policy, string name)
+    /// <summary>
+    /// A backend that lets a field name another method would do what no policy has looked at. What it is that a policy covers is decided by the
+    /// method alone.
+    /// </summary>
+    public static string? FindOverride(HttpRequest request)
     {
-        foreach (var selector in policy.Key)
+        foreach (var name in request.Headers.Keys)
         {
-            if (selector.IsField(name))
+            if (MethodOverrides.Contains(name.Replace('_', '-'), StringComparer.OrdinalIgnoreCase))
             {
-                return selector.Name;
+                return $"{name} names another method, on a route that protects some methods. Send the request with that method.";
             }
         }
 
         return null;
     }
+
+    /// <summary>Whether the gateway reads, sets, removes or compares a field of this name.</summary>
+    private static bool Counts(IdempotencyPolicy policy, string name) =>
+        OwnFields.Contains(name)
+        || name.StartsWith("X-Forwarded-", StringComparison.OrdinalIgnoreCase)
+        || RequestFingerprint.AlwaysHashed.Contains(name, StringComparer.OrdinalIgnoreCase)
+        || policy.FingerprintHeaders.Contains(name, StringComparer.OrdinalIgnoreCase)
+        || Selector.CredentialFields.Any(credential => credential.IsField(name))
+        || policy.AllSelectors.Any(selector => selector.IsField(name));
 
     private static string? FindNominated(StringValues connection, IdempotencyPolicy policy)
     {

@@ -63,6 +63,9 @@ internal sealed class ResponseCapture(
         set => throw new NotSupportedException();
     }
 
+    /// <summary>What of a streamed answer was held back until a lock was free.</summary>
+    public Task GiveRestAsync() => inner is HeldTail tail && !clientAborted.IsCancellationRequested ? tail.ReleaseAsync() : Task.CompletedTask;
+
     public void DisableBuffering()
     {
     }

@@ -66,10 +66,16 @@ internal sealed record IdempotencyPolicy
     public StoreDown StoreDown { get; init; } = StoreDown.Refuse;
 
     /// <summary>Backend statuses that say that the request was not served; the key is freed.</summary>
-    public IReadOnlyList<int> ReleaseStatuses { get; init; } = [401, 403, 408, 425, 429, 503];
+    public IReadOnlyList<int> ReleaseStatuses { get; init; } = [401, 403, 408, 421, 425, 429, 503];
+
+    /// <summary>
+    /// Paths (<c>/login</c>, <c>/auth/*</c>): an answer that redirects there says that nothing was done, and the key is freed. None: a redirect after
+    /// a POST usually follows an execution.
+    /// </summary>
+    public IReadOnlyList<string> ReleaseRedirectsTo { get; init; } = [];
 
     /// <summary>Backend statuses that leave open whether the request was served (a gateway behind us gave up).</summary>
-    public IReadOnlyList<int> UncertainStatuses { get; init; } = [502, 504];
+    public IReadOnlyList<int> UncertainStatuses { get; init; } = [502, 504, 520, 521, 522, 523, 524];
 
     /// <summary>Larger answers are passed on but not kept. 1 MiB, in bytes.</summary>
     public long MaxAnswerBytes { get; init; } = 1024 * 1024;

@@ -94,7 +94,7 @@ internal sealed class AccountSystem : IAsyncDisposable
                 Lease = GatewayNode.Lease.ToString("c"),
                 Retention = "1.00:00:00",
                 Uncertain = new { Retries = "Retry" },
-                Response = new { Release = (int[])[401, 403, 408, 409, 425, 429, 503] }, // 409 is this backend's word for: not now
+                Response = new { Release = (int[])[401, 403, 408, 409, 421, 425, 429, 503] }, // 409 is this backend's word for: not now
             },
             careful = new { Lease = GatewayNode.Lease.ToString("c"), Retention = "1.00:00:00", Uncertain = new { Retries = "Refuse" } },
         };

@@ -232,6 +232,29 @@ public sealed class ExampleTests : IAsyncLifetime
         Expect.Problem(409, "answer-not-kept", lost);
     }
 
+    [Fact]
+    public async Task Cookies_ALoginInBetween_LeavesTheKeyFree_AndTwoSessionsHaveAKeyEach()
+    {
+        await StartAsync("cookies", "shop");
+        Backend.Handler = context => context.Request.Cookies.ContainsKey("session")
+            ? AnswerAsync(context, 201, $$"""{"of":"{{context.Request.Cookies["session"]}}"}""")
+            : AnswerAsync(context, 302, "", ("Location", "/login?next=%2Forders"));
+        Task<Answer> SendAsync(string? cookie) => KeyedRequests.PostAsync(
+            _client, _gateway!.Url + "/orders", _key, "{}", cookie is null ? [] : [KeyValuePair.Create("Cookie", cookie)]);
+
+        var loggedOut = await SendAsync(null);
+        var again = await SendAsync("_ga=1");
+        var alice = await SendAsync("session=alice; _ga=1");
+        var retry = await SendAsync("_ga=2; session=alice");
+        var bob = await SendAsync("session=bob");
+
+        Assert.Equal(4, Posts.Count);
+        Assert.All([loggedOut, again], answer => Assert.Equal((302, "released"), (answer.Status, answer.Header("Idempotency-Status"))));
+        Assert.Equal((201, 201), (alice.Status, bob.Status));
+        Expect.Replay(alice, retry);
+        Assert.Equal("""{"of":"bob"}""", bob.Text);
+    }
+
     private IReadOnlyList<Arrival> Posts => [.. Backend.Ledger.Where(arrival => arrival.Method == "POST")];
 
     /// <summary>The file as it is shipped; only the addresses of servers and the file of keys are others.</summary>

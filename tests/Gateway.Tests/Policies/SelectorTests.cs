@@ -15,7 +15,10 @@ public sealed class SelectorTests
     [InlineData("body:", "Body", "")]
     [InlineData("form:id", "Form", "id")]
     [InlineData("claim:http://schemas.example/tenant", "Claim", "http://schemas.example/tenant")]
+    [InlineData("cookie:session", "Cookie", "session")]
     [InlineData("Client-IP", "ClientIp", "")]
+    [InlineData("client-certificate", "ClientCertificate", "")]
+    [InlineData("Credentials", "Credentials", "")]
     public void ASelector_IsAKindAndAName(string text, string kind, string name)
     {
         var selector = Selector.Parse(text, out _)!;
@@ -30,7 +33,9 @@ public sealed class SelectorTests
     [InlineData("", Selector.Grammar)]
     [InlineData("global", Selector.Grammar)]
     [InlineData("Idempotency-Key", Selector.Grammar)]
-    [InlineData("cookie:session", Selector.Grammar)]
+    [InlineData("credentials:", Selector.Grammar)]
+    [InlineData("cookie:", "cookie:NAME with the name of a cookie")]
+    [InlineData("cookie:a=b", "cookie:NAME with the name of a cookie")]
     [InlineData(" header:X", Selector.Grammar)]
     [InlineData("client-ip:", Selector.Grammar)]
     [InlineData("header:", "header:NAME with the name of a header field")]
