@@ -46,7 +46,7 @@ public sealed class ContentlessAnswerTests(ContentlessAnswerTests.Site site) : I
         site.Answer = answer;
 
         await using var client = await RawClient.ConnectAsync(site.Gateway.Url);
-        await client.SendAsync($"POST /{route}/1 HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {EmbeddedGateway.NewKey()}\r\nContent-Length: 2\r\n\r\n{{}}");
+        await client.SendAsync($"POST /{route}/{Guid.NewGuid()} HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {EmbeddedGateway.NewKey()}\r\nContent-Length: 2\r\n\r\n{{}}");
         var first = await client.ReadResponseAsync();
 
         // The connection goes on: nothing was left on it that could be taken for an answer.
@@ -67,7 +67,13 @@ public sealed class ContentlessAnswerTests(ContentlessAnswerTests.Site site) : I
 
         public async Task InitializeAsync()
         {
-            _backend = RawBackend.Start(connection => connection.SendAsync(Answer));
+            _backend = RawBackend.Start(async connection =>
+            {
+                while (await connection.ReadRequestAsync() is not null)
+                {
+                    await connection.SendAsync(Answer);
+                }
+            });
             _gateway = await GatewayProcess.StartAsync(GatewayConfig.Write(
                 GatewayConfig.Embedded,
                 new
