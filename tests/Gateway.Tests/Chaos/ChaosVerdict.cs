@@ -95,6 +95,7 @@ internal sealed class ChaosVerdict(
             + $"{injections.Count} faults ({faults}), gateway errors ({Errors}), at most {nodes.Max(Mebibytes)} MiB of memory"
             + (_seenAt is { } seenAt ? $"; first seen in the history of a key after {seenAt.TotalSeconds:F1} s" : "")
             + (_violations.Count == 0 ? "" : $"; again: {settings.CommandLine}")
+            + string.Concat(Errors.Unforeseen.Select(error => $"; not foreseen: {error}"))
             + $", {_violations.Count} violations";
     }
 

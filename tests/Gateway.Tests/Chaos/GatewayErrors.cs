@@ -16,8 +16,12 @@ internal sealed partial class GatewayErrors
 
     private readonly SortedDictionary<string, int> _counts = [];
     private readonly List<string> _alarms = [];
+    private readonly List<string> _unforeseen = [];
 
     public IReadOnlyList<string> Alarms => _alarms;
+
+    /// <summary>The first lines of errors that are none of the gateway's own events, to be looked into: a process that is being ended may have some.</summary>
+    public IReadOnlyList<string> Unforeseen => _unforeseen;
 
     [GeneratedRegex(@"\b(?:fail|crit): [\w.]+\[(\d+)\]|^(Unhandled exception)")]
     private static partial Regex ErrorLine { get; }
@@ -33,9 +37,10 @@ internal sealed partial class GatewayErrors
                 errors._counts[id] = errors._counts.GetValueOrDefault(id) + 1;
                 if (IsUnforeseen(id))
                 {
-                    errors._alarms.Add(string.Join('\n', lines.Skip(i).Take(LinesOfException)));
+                    errors._unforeseen.Add(string.Join('\n', lines.Skip(i).Take(LinesOfException)));
                 }
-                else if (AlarmIds.Contains(id))
+
+                if (id == "unhandled" || AlarmIds.Contains(id))
                 {
                     errors._alarms.Add(lines[i]);
                 }
