@@ -48,7 +48,7 @@ internal static class PathReadings
             {
                 foreach (var reading in (string[])[decoded, WithoutParameters(decoded)])
                 {
-                    readings.Add(Normalise(reading.Split('/')));
+                    readings.Add(Normalise(Text(reading).Split('/')));
                     readings.Add(Normalise(Lenient(reading)));
                 }
 
@@ -93,8 +93,7 @@ internal static class PathReadings
             text = text.Replace(bytes, means, StringComparison.Ordinal);
         }
 
-        // Decoded bytes are one character each up to here.
-        text = Encoding.UTF8.GetString(Encoding.Latin1.GetBytes(text));
+        text = Text(text);
         foreach (var (looks, means) in LookAlikes)
         {
             text = text.Replace(looks, means);
@@ -108,6 +107,9 @@ internal static class PathReadings
             yield return name is "." or ".." ? name : name.TrimEnd(['.', ' ']);
         }
     }
+
+    /// <summary>Decoded bytes are one character each up to here.</summary>
+    private static string Text(string bytes) => Encoding.UTF8.GetString(Encoding.Latin1.GetBytes(bytes));
 
     private static string WithoutParameters(string path) =>
         path.Contains(';', StringComparison.Ordinal) ? string.Join('/', path.Split('/').Select(segment => segment.Split(';')[0])) : path;

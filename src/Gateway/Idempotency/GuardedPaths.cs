@@ -36,7 +36,7 @@ internal sealed class GuardedPaths(LiveSettings live)
         var route = context.GetReverseProxyFeature().Route.Config;
         foreach (var reading in readings.Where(reading => !reading.Equals(seen, StringComparison.OrdinalIgnoreCase)))
         {
-            if (table.ReachesAnotherPolicy(reading, route, policy, context.Request.Method))
+            if (table.ReachesAnotherPolicy(reading, seen ?? "/", route, policy, context.Request))
             {
                 return "The path can be read as that of a protected resource: it has encoded separators, dot segments, parameters or the like. Nothing was forwarded.";
             }
@@ -50,10 +50,10 @@ internal sealed class GuardedPaths(LiveSettings live)
         return null;
     }
 
-    /// <summary>The routes of one configuration, in the order in which routing tries them.</summary>
+    /// <summary>The routes of one configuration, in the order in which routing tries them. Paths are given decoded: a string would be decoded once more.</summary>
     private sealed class RouteTable
     {
-        private readonly List<(RouteConfig Route, TemplateMatcher Matcher, IdempotencyPolicy? Policy, HashSet<string> Addresses)> _routes;
+        private readonly List<Entry> _routes;
 
         public RouteTable(GatewaySettings settings)
         {
@@ -66,29 +66,36 @@ internal sealed class GuardedPaths(LiveSettings live)
             [
                 .. from route in settings.Routes
                    let template = TemplateParser.Parse(route.Match.Path?.TrimStart('/') is { Length: > 0 } path ? path : "{**all}")
-                   orderby route.Order ?? 0, RoutePrecedence.ComputeInbound(template)
-                   select (route, new TemplateMatcher(template, []), settings.PolicyOf(route), addresses.GetValueOrDefault(route.ClusterId ?? "") ?? []),
+                   let rank = (route.Order ?? 0, RoutePrecedence.ComputeInbound(template))
+                   orderby rank
+                   select new Entry(route, new TemplateMatcher(template, []), rank, settings.PolicyOf(route), addresses.GetValueOrDefault(route.ClusterId ?? "") ?? []),
             ];
         }
 
         public GatewaySettings Settings { get; }
 
-        public bool ReachesAnotherPolicy(string path, RouteConfig from, IdempotencyPolicy? policy, string method)
+        public bool ReachesAnotherPolicy(string path, string seen, RouteConfig from, IdempotencyPolicy? policy, HttpRequest request)
         {
-            var own = _routes.Find(item => item.Route.RouteId.Equals(from.RouteId, StringComparison.OrdinalIgnoreCase)).Addresses ?? [];
-            foreach (var (route, matcher, guard, addresses) in _routes)
+            if (Find(from) is not { } own)
             {
-                if (!matcher.TryMatch(path, []) || (route.Match.Methods is { Count: > 0 } methods && !methods.Contains(method, StringComparer.OrdinalIgnoreCase)))
+                return false;
+            }
+
+            foreach (var entry in _routes)
+            {
+                if (!entry.Matcher.TryMatch(new PathString(path), []) || !MayServe(entry.Route, request))
                 {
                     continue;
                 }
 
-                if (guard is not null && guard.Covers(method) && guard.Name != policy?.Name && addresses.Overlaps(own))
+                // Had its path been all that is asked for, it would have been taken for the path that routing saw: something else about the request is not as it wants.
+                var isForOthers = entry.Rank.CompareTo(own.Rank) <= 0 && entry != own && entry.Matcher.TryMatch(new PathString(seen), []);
+                if (!isForOthers && entry.Policy is { } guard && guard.Covers(request.Method) && guard.Name != policy?.Name && entry.Addresses.Overlaps(own.Addresses))
                 {
                     return true;
                 }
 
-                if (route.Match is { Hosts: not { Count: > 0 }, Headers: not { Count: > 0 }, QueryParameters: not { Count: > 0 } })
+                if (entry.Route.Match is { Headers: not { Count: > 0 }, QueryParameters: not { Count: > 0 } })
                 {
                     return false; // this is the one, whatever else the request has
                 }
@@ -102,8 +109,26 @@ internal sealed class GuardedPaths(LiveSettings live)
             var names = locked.On.Where(selector => selector.Kind == SelectorKind.Route).Select(selector => selector.Name).ToList();
             var found = new RouteValueDictionary();
             return names.Count > 0
-                && _routes.Find(item => item.Route.RouteId.Equals(route.RouteId, StringComparison.OrdinalIgnoreCase)).Matcher is { } matcher
-                && (!matcher.TryMatch(path, found) || names.Exists(name => !Equals(found[name]?.ToString(), values[name]?.ToString())));
+                && Find(route)?.Matcher is { } matcher
+                && (!matcher.TryMatch(new PathString(path), found) || names.Exists(name => !IsSame(found[name]?.ToString(), values[name]?.ToString())));
         }
+
+        /// <summary>A reading as it was sent is not decoded yet, which makes no other value of it.</summary>
+        private static bool IsSame(string? reading, string? seen) => reading == seen || (reading is not null && Uri.UnescapeDataString(reading) == seen);
+
+        private Entry? Find(RouteConfig route) => _routes.Find(entry => entry.Route.RouteId.Equals(route.RouteId, StringComparison.OrdinalIgnoreCase));
+
+        /// <summary>By method and host, which no reading of the path changes. Hosts as YARP's: <c>name</c>, <c>name:port</c>, <c>*.name</c>.</summary>
+        private static bool MayServe(RouteConfig route, HttpRequest request) =>
+            (route.Match.Methods is not { Count: > 0 } methods || methods.Contains(request.Method, StringComparer.OrdinalIgnoreCase))
+            && (route.Match.Hosts is not { Count: > 0 } hosts || hosts.Any(host => IsHost(new HostString(host), request.Host)));
+
+        private static bool IsHost(HostString pattern, HostString host) =>
+            (pattern.Port is null || host.Port is null || pattern.Port == host.Port)
+            && (pattern.Host == "*"
+                || pattern.Host.Equals(host.Host, StringComparison.OrdinalIgnoreCase)
+                || (pattern.Host.StartsWith("*.", StringComparison.Ordinal) && host.Host.EndsWith(pattern.Host[1..], StringComparison.OrdinalIgnoreCase)));
+
+        private sealed record Entry(RouteConfig Route, TemplateMatcher Matcher, (int Order, decimal Precedence) Rank, IdempotencyPolicy? Policy, HashSet<string> Addresses);
     }
 }

@@ -40,7 +40,7 @@ public sealed partial class PathConfusionTests(PathConfusionTests.Site site) : I
     public static TheoryData<string> Plain =>
     [
         "/public/a%2Fb", "/public/a%20b", "/public/%C3%A9", "/public/a;v=1/b", "/public/a;b", "/public/a%3Bb", "/public/a//b", "/public/a%5Cb", "/public/.well-known/x",
-        "/public/a.b", "/public/a..b", "/public/100%25", "/public/a%2Fb?next=/orders/1&x=..%2forders", "/files/orders%2f1", "/public/a.",
+        "/public/a.b", "/public/a..b", "/public/100%25", "/public/a%2Fb?next=/orders/1&x=..%2forders", "/files/orders%2f1", "/versions/a%2Fb", "/versions/a%20b;c=1", "/x%20y", "/public/a.",
     ];
 
     [Theory]
@@ -76,6 +76,8 @@ public sealed partial class PathConfusionTests(PathConfusionTests.Site site) : I
     [Theory]
     [InlineData("/seats/12", 201)]
     [InlineData("/seats/%31%32", 201)] // every server reads it as 12
+    [InlineData("/seats/a%20b", 201)]
+    [InlineData("/seats/%C3%A9", 201)]
     [InlineData("/seats/12;x=1", 400)]
     [InlineData("/seats/12%3bx", 400)]
     [InlineData("/seats/12%2f", 400)]
@@ -150,7 +152,10 @@ public sealed partial class PathConfusionTests(PathConfusionTests.Site site) : I
                       "orders": { "ClusterId": "one", "Match": { "Path": "/orders/{**rest}" }, "Metadata": { "Idempotency": "default" } },
                       "seats": { "ClusterId": "one", "Match": { "Path": "/seats/{seat}" }, "Metadata": { "Idempotency": "seats" } },
                       "public": { "ClusterId": "one", "Match": { "Path": "/public/{**rest}" } },
-                      "others": { "ClusterId": "one", "Match": { "Path": "/{**rest}" } }
+                      "by-host": { "ClusterId": "one", "Match": { "Path": "/{**rest}", "Hosts": ["pay.example"] }, "Metadata": { "Idempotency": "default" } },
+                  "by-field": { "ClusterId": "one", "Match": { "Path": "/versions/{**rest}", "Headers": [{ "Name": "X-Version", "Values": ["2"] }] }, "Metadata": { "Idempotency": "default" } },
+                  "versions": { "ClusterId": "one", "Match": { "Path": "/versions/{**rest}" } },
+                  "others": { "ClusterId": "one", "Match": { "Path": "/{**rest}" } }
                     },
                     "Clusters": { "one": { "Destinations": { "a": { "Address": "{{Backend.Url}}" } } } }
                   }
