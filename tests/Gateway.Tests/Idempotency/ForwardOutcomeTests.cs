@@ -90,8 +90,8 @@ public sealed class ForwardOutcomeTests
         {
             var expected = status switch
             {
-                401 or 403 or 408 or 425 or 429 or 503 => new(OutcomeKind.Refused),
-                502 or 504 => new(OutcomeKind.UncertainAnswer),
+                401 or 403 or 408 or 421 or 425 or 429 or 503 => new(OutcomeKind.Refused),
+                502 or 504 or (>= 520 and <= 524) => new(OutcomeKind.UncertainAnswer),
                 206 => new(OutcomeKind.NotKept, TombstoneReason.Partial),
                 _ => new ForwardOutcome(OutcomeKind.Answered),
             };
