@@ -19,9 +19,9 @@ internal static class PostgresStores
     public const string IsListener =
         "((query LIKE 'LISTEN%' OR query LIKE '%system_identifier%') AND pid <> pg_backend_pid() AND query_start > clock_timestamp() - interval '3 seconds')";
 
-    public static PostgresStore Open(string connectionString, TimeSpan? timeout = null, ILogger<PostgresStore>? logger = null) => new(
+    public static PostgresStore Open(string connectionString, TimeSpan? timeout = null, ILogger<PostgresStore>? logger = null, TimeProvider? time = null) => new(
         new StoreSettings { Kind = StoreKind.Postgres, Timeout = timeout ?? Patient, Postgres = new() { ConnectionString = connectionString } },
-        TimeProvider.System,
+        time ?? TimeProvider.System,
         logger ?? NullLogger<PostgresStore>.Instance);
 
     /// <summary>Again, until the store is not unavailable.</summary>

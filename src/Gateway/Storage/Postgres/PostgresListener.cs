@@ -101,7 +101,8 @@ internal sealed class PostgresListener(PostgresConnections connections, TimeSpan
                 var looked = time.GetTimestamp();
                 for (var left = LookInterval; left > TimeSpan.Zero; left = LookInterval - time.GetElapsedTime(looked))
                 {
-                    await connection.WaitAsync(left, _closing.Token);
+                    // In whole milliseconds, and never 0, which Npgsql takes for "without end".
+                    await connection.WaitAsync((int)Math.Ceiling(left.TotalMilliseconds), _closing.Token);
                 }
 
                 await (call = connections.LookAsync(connection)).WaitAsync(timeout, time);
