@@ -183,6 +183,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
             {
                 var claim = StoreContract.NewClaim();
                 await PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default));
+                await PostgresStores.OnceServedAsync(() => store.WatchAsync(claim.Id, default));
                 await PostgresStores.OnceServedAsync(() => store.SettleAsync(claim, new byte[] { 1 }, default));
                 await Task.Delay(200);
                 return heard.Contains(claim.Id);
