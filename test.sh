@@ -102,6 +102,17 @@ fi
 if [[ -z "${REDIS_URL:-}" ]]; then need redis-server redis-server; fi
 if [[ -z "${POSTGRES_URL:-}" ]]; then need postgres postgresql; fi
 need faketime faketime
+need node nodejs
+need npm npm
+
+# Real clients from the npm registry, as locked; again when the lock file is newer.
+if has npm && [[ ! -e tests/clients/node_modules/.package-lock.json || tests/clients/package-lock.json -nt tests/clients/node_modules/.package-lock.json ]]; then
+  echo "test.sh: installing the npm packages of tests/clients"
+  if ! (cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null) && [[ "${CI:-}" == true ]]; then
+    echo "test.sh: the npm packages cannot be installed, and in continuous integration tests may not be skipped" >&2
+    finish 0 0 0 1
+  fi
+fi
 
 dotnet test Gateway.sln -c Release --logger trx --results-directory "$results" "${arguments[@]}" </dev/null
 status=$?
