@@ -9,6 +9,9 @@ namespace Gateway.Forwarding;
 /// <summary>What the gateway changes in every route's forwarding, beside the route's own transforms.</summary>
 internal static class ForwardingTransforms
 {
+    /// <summary>Of answers whose first byte may be long in coming.</summary>
+    private static readonly string[] Streams = ["text/event-stream", "application/grpc", "application/x-ndjson", "application/jsonl", "application/json-seq", "multipart/x-mixed-replace"];
+
     private static readonly UriCreationOptions AsWritten = new() { DangerousDisablePathAndQueryCanonicalization = true };
 
     /// <param name="builder">Of one route.</param>
@@ -36,6 +39,7 @@ internal static class ForwardingTransforms
 
         builder.AddRequestTransform(RemoveNominatedFields);
         builder.AddRequestTransform(AttachTrace);
+        builder.AddResponseTransform(SendHeadOfStream); // the last one: what comes after it could change no field any more
     }
 
     /// <summary>Whether queries go out other than they came in.</summary>
@@ -111,6 +115,16 @@ internal static class ForwardingTransforms
         }
 
         return default;
+    }
+
+    /// <summary>YARP sends status and fields with the first byte. Of a stream, that it began is what its reader waits for.</summary>
+    private static async ValueTask SendHeadOfStream(ResponseTransformContext transform)
+    {
+        var response = transform.HttpContext.Response;
+        if (transform.ProxyResponse is not null && response.ContentType is { } type && Streams.Any(stream => type.StartsWith(stream, StringComparison.OrdinalIgnoreCase)))
+        {
+            await response.Body.FlushAsync(transform.HttpContext.RequestAborted);
+        }
     }
 
     private static ValueTask AttachTrace(RequestTransformContext transform)

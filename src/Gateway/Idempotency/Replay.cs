@@ -19,6 +19,7 @@ internal static class Replay
 
     public static async Task WriteAsync(HttpContext context, StoredResponse stored)
     {
+        context.Features.Set(OwnAnswer.Instance);
         var response = context.Response;
         response.StatusCode = stored.Status;
         foreach (var (name, value) in stored.Headers)

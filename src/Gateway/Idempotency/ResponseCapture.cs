@@ -116,7 +116,11 @@ internal sealed class ResponseCapture(
 
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException("The response body is written asynchronously.");
 
-    public override Task FlushAsync(CancellationToken cancellationToken) => IsOpen ? inner.Stream.FlushAsync(cancellationToken) : Task.CompletedTask;
+    /// <summary>Of a stream, before its first byte: that it began is news already.</summary>
+    public override Task FlushAsync(CancellationToken cancellationToken) =>
+        IsOpen ? inner.Stream.FlushAsync(cancellationToken)
+        : !_started && IsEventStream ? PassThroughAsync(TombstoneReason.Stream, default, cancellationToken).AsTask()
+        : Task.CompletedTask;
 
     public override void Flush()
     {
@@ -137,12 +141,14 @@ internal sealed class ResponseCapture(
     /// <summary>Whether bytes reach the client now.</summary>
     private bool IsOpen => IsStreamed || IsPassedThrough;
 
+    private bool IsEventStream => context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) is true;
+
     private TombstoneReason ReasonNotToKeep(int count)
     {
         if (!_started)
         {
             _started = true;
-            if (!IsStreamed && context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) is true)
+            if (!IsStreamed && IsEventStream)
             {
                 return TombstoneReason.Stream;
             }
