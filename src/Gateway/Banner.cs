@@ -51,6 +51,15 @@ internal static class Banner
         }
     }
 
+    /// <summary>The last line of a check that found no mistake.</summary>
+    public static void WriteSum(TextWriter output, GatewaySettings settings)
+    {
+        var (all, guarded, warnings) = (settings.Routes.Count, settings.Routes.Count(route => settings.PolicyOf(route) is not null), settings.Warnings.Count);
+        output.WriteLine($"OK: {Count(all, "route")}, {guarded} protected{(warnings == 0 ? "" : $", {Count(warnings, "warning")}")}");
+    }
+
+    private static string Count(int number, string what) => $"{number} {what}{(number == 1 ? "" : "s")}";
+
     private static string[] Row(string route, string? path, string? cluster, IdempotencyPolicy policy) =>
     [
         route,

@@ -47,6 +47,7 @@ internal static class CommandLine
 
         Banner.WriteRoutes(Console.Out, settings);
         Banner.WriteWarnings(Console.Out, settings);
+        Banner.WriteSum(Console.Out, settings);
         return 0;
     }
 
@@ -89,15 +90,27 @@ internal static class CommandLine
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or InvalidOperationException)
         {
             // An address in use or not an address, most often, or a file that is not there; the message names it.
-            await Console.Error.WriteLineAsync($"The gateway cannot start: {SafeText.OfMessage(e.Message)}");
             await (built?.DisposeAsync() ?? default);
+            await SayWhyAsync(e, urls, settings);
             return 1;
         }
 
         await using var app = built;
+        app.Services.GetRequiredService<StartPhase>().End();
         Banner.Write(Console.Out, app, settings);
         await app.WaitForShutdownAsync(stop);
         return 0;
+    }
+
+    private static async Task SayWhyAsync(Exception e, string urls, GatewaySettings settings)
+    {
+        var inUse = ListenAddresses.InUse(settings.Admin.Urls).Select(url => $"Admin:Urls = {SafeText.OfAddress(url)}: the address is in use, by another gateway perhaps. Give this one another: Admin__Urls=http://127.0.0.1:PORT")
+            .Concat(ListenAddresses.InUse(urls).Select(url => $"--urls {SafeText.OfAddress(url)}: the address is in use, by another gateway perhaps. Give this one another: --urls http://127.0.0.1:PORT"))
+            .ToList();
+        foreach (var why in inUse is [] ? [SafeText.OfMessage(e.Message)] : inUse)
+        {
+            await Console.Error.WriteLineAsync($"The gateway cannot start: {why}");
+        }
     }
 
     private static GatewaySettings? TryLoad(string file)

@@ -14,6 +14,7 @@ using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging.Console;
 using Microsoft.IdentityModel.Tokens;
 using Yarp.ReverseProxy.Configuration;
 using Yarp.ReverseProxy.Forwarder;
@@ -39,15 +40,27 @@ internal static class ServiceRegistration
         builder.Services.Configure<KestrelServerOptions>(builder.Configuration.GetSection("Kestrel")); // Limits; after the defaults above
         builder.WebHost.UseUrls(urls);
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.ShutdownGrace);
+        builder.AddConsole();
+    }
+
+    private static void AddConsole(this WebApplicationBuilder builder)
+    {
+        var start = new StartPhase();
+        builder.Services.AddSingleton(start);
+
+        // Before the console's own, so that the file can change them.
+        builder.Services.Configure<ConsoleLoggerOptions>(console => console.FormatterName = LineFormatter.FormatName);
+        builder.Services.Configure<ConsoleFormatterOptions>(format => format.TimestampFormat = LineFormatter.Timestamp);
+        builder.Services.Configure<SimpleConsoleFormatterOptions>(format => format.TimestampFormat = LineFormatter.Timestamp);
+        builder.Services.Configure<JsonConsoleFormatterOptions>(format => format.TimestampFormat = LineFormatter.Timestamp.TrimEnd());
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning)
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error) // only YARP's session affinity uses it
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && start.IsOver)
+            .AddFilter("Microsoft.AspNetCore.Server.Kestrel", level => level >= LogLevel.Warning && (start.IsOver || level != LogLevel.Critical))
             .AddFilter("Yarp", LogLevel.Warning)
             .AddConfiguration(builder.Configuration.GetSection("Logging")) // after the filters, so that the file can change them
-            .AddSimpleConsole(console =>
-            {
-                console.SingleLine = true;
-                console.TimestampFormat = "HH:mm:ss.fff ";
-            });
+            .AddConsole()
+            .AddConsoleFormatter<LineFormatter, ConsoleFormatterOptions>();
     }
 
     /// <summary>Validation of bearer tokens, for routes that ask for it. Claims keep the names that tokens give them.</summary>
@@ -123,14 +136,15 @@ internal static class ServiceRegistration
             StoreKind.Postgres => ActivatorUtilities.CreateInstance<PostgresStore>(provider),
             _ => throw new UnreachableException(),
         });
-        services.AddHostedService<StoreStart>();
         services.AddSingleton<LeaseKeeper>();
         services.AddHostedService(provider => provider.GetRequiredService<LeaseKeeper>());
         services.AddSingleton<AdminServer>();
-        services.AddHostedService(provider => provider.GetRequiredService<AdminServer>());
+        services.AddHostedService(provider => provider.GetRequiredService<AdminServer>()); // lives, and says why it is not ready, while the store is away
+        services.AddHostedService<StoreStart>();
         services.AddSingleton<GatewayMetrics>();
         services.AddSingleton<RequestJournal>();
         services.AddSingleton<ScopeWatch>();
+        services.AddSingleton<CrossOrigin>();
         services.AddSingleton<GuardedPaths>();
         services.AddSingleton<RecordIds>();
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Drain>(provider, settings.ShutdownGrace));
@@ -148,6 +162,8 @@ internal static class ServiceRegistration
         services.AddSingleton<Recovery>();
         services.AddHostedService<UncertainSweeper>();
         services.AddSingleton<KeyClaims>();
+        services.AddSingleton<RouteTimes>();
+        services.AddSingleton<LockLines>();
         services.AddSingleton<ResourceLocks>();
         services.AddSingleton<Settlement>();
         services.AddSingleton<ClaimedRequest>();

@@ -43,10 +43,19 @@ internal sealed record GatewaySettings
     /// <summary>What is read at start only, to see whether a reload would have changed it.</summary>
     public object OfTheProcess => (Store, Admin, Secret, ShutdownGrace, Limits, Jwt, Encryption?.ToString(), NearCopy, ForwardedHeaders.ToString());
 
-    /// <summary>The policy that a route's metadata opts into, or null.</summary>
+    /// <summary>The policy that a route's metadata opts into, as it is on this route, or null.</summary>
     public IdempotencyPolicy? PolicyOf(RouteConfig route) =>
-        route.Metadata is not null && route.Metadata.TryGetValue(MetadataKey, out var name) && Policies.TryGetValue(name, out var policy) ? policy : null;
+        route.Metadata is not null && route.Metadata.TryGetValue(MetadataKey, out var name) && Policies.TryGetValue(name, out var policy)
+            ? policy with { FingerprintHost = DecidesByHost(route) }
+            : null;
 
     /// <summary>The one line of a route's metadata that makes it idempotent.</summary>
     public const string MetadataKey = "Idempotency";
+
+    /// <summary>The route matches on hosts, or lets the backend see the client's own.</summary>
+    private static bool DecidesByHost(RouteConfig route) =>
+        route.Match.Hosts is { Count: > 0 }
+        || route.Match.Headers?.Any(header => header.Name.Equals("Host", StringComparison.OrdinalIgnoreCase)) is true
+        || route.Transforms?.Any(transform => transform.Any(item =>
+            item.Key.Equals("RequestHeaderOriginalHost", StringComparison.OrdinalIgnoreCase) && bool.TryParse(item.Value, out var isOn) && isOn)) is true;
 }

@@ -7,6 +7,7 @@ namespace Gateway.Configuration;
 internal static class PolicyReader
 {
     private const string StatusExpected = "a status code from 200 to 999";
+    private const int MaxKeyMinLength = 255; // the longest Idempotency-Key
     private const string HeaderExpected = "the name of a header field";
     private static readonly IdempotencyPolicy Defaults = new() { Name = IdempotencyPolicy.DefaultName };
     private static readonly TimeSpan MinWait = TimeSpan.FromMilliseconds(100);
@@ -25,6 +26,8 @@ internal static class PolicyReader
             Mode = reader.Choice("Mode", Defaults.Mode),
             Methods = reader.List("Methods", Defaults.Methods, ParseMethod, "an unsafe method such as POST; safe methods are never claimed"),
             Key = ReadSelectors(reader, "Key", Defaults.Key),
+            KeyPattern = ReadKeyPattern(reader),
+            KeyMinLength = (int)reader.Number("KeyMinLength", Defaults.KeyMinLength, 1, MaxKeyMinLength, "characters"),
             KeyTime = reader.List("KeyTime", Defaults.KeyTime, ParseKeyTime, string.Join(" or ", Enum.GetNames<KeyTime>())),
             ForwardKey = reader.Choice("ForwardKey", Defaults.ForwardKey),
             Scope = ReadScope(reader),
@@ -56,6 +59,22 @@ internal static class PolicyReader
 
         PolicyChecks.Check(policy, reader);
         return policy;
+    }
+
+    private static KeyPattern? ReadKeyPattern(SettingsReader reader)
+    {
+        if (reader.OptionalText("KeyPattern") is not { } text)
+        {
+            return null;
+        }
+
+        var pattern = KeyPattern.Parse(text, out var expected);
+        if (pattern is null)
+        {
+            reader.Errors.Add(reader.PathOf("KeyPattern"), text, expected);
+        }
+
+        return pattern;
     }
 
     private static ProbePolicy? ReadProbe(SettingsReader uncertain, TimeSpan lease)
@@ -102,13 +121,14 @@ internal static class PolicyReader
         var on = ReadSelectors(reader, "On", []);
         var contention = reader.Choice("Contention", Contention.Reject);
         var maxWait = reader.Duration("MaxWait", Defaults.MaxWait, MinWait, MaxWait);
+        var maxWaiters = (int)reader.Number("MaxWaiters", 100, 1, 10_000, "requests");
         reader.RejectUnknown();
         if (isWritten && on.Count == 0)
         {
             reader.Errors.Add(reader.PathOf("On"), null, "expected at least one selector, such as route:seat: what is locked?");
         }
 
-        return isWritten ? new LockPolicy(on, contention, maxWait) : null;
+        return isWritten ? new LockPolicy(on, contention, maxWait, maxWaiters) : null;
     }
 
     private static IReadOnlyList<Selector> ReadScope(SettingsReader reader)

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Reflection;
+using System.Text;
 using System.Text.Json;
 using Gateway.Policies;
 using Gateway.Storage;
@@ -14,6 +15,9 @@ internal static class SettingsLoader
 {
     /// <summary>Sections of the file that belong to the host and are passed on to it as they are.</summary>
     private static readonly string[] HostSections = ["Logging", "Kestrel"];
+
+    /// <summary>Of the console's lines; the first is the gateway's own, and the default.</summary>
+    private static readonly string[] Formats = ["line", "simple", "json", "systemd"];
 
     /// <returns>The settings, or null when <paramref name="errors"/> has any.</returns>
     public static GatewaySettings? Load(string file, ConfigurationErrors errors) =>
@@ -47,10 +51,24 @@ internal static class SettingsLoader
         }
         catch (Exception e) when (e is InvalidDataException or FormatException or JsonException)
         {
-            errors.Add(file, null, $"is not valid JSON: {(e.InnerException ?? e).Message}");
+            errors.Add(file, null, DescribeMistake(e.InnerException ?? e, bytes));
         }
 
         return null;
+    }
+
+    /// <summary>Lines and columns as editors count them, from 1.</summary>
+    private static string DescribeMistake(Exception e, byte[] bytes)
+    {
+        if (e is not JsonException { LineNumber: { } line, BytePositionInLine: { } column })
+        {
+            return $"is not valid JSON: {e.Message}";
+        }
+
+        var lines = Encoding.UTF8.GetString(bytes).Split('\n');
+        var hint = line < lines.Length && lines[line].TrimStart().StartsWith('#') ? " A comment begins with //." : "";
+        var what = e.Message.Split(" Path: ")[0].Split(" LineNumber: ")[0];
+        return $"is not valid JSON, line {line + 1}, column {column + 1}: {what}{hint}";
     }
 
     /// <returns>The settings, or null when <paramref name="errors"/> has any.</returns>
@@ -76,6 +94,7 @@ internal static class SettingsLoader
         CheckLeases(policies, store, errors);
         CheckEndpoints(configuration.GetSection("Kestrel:Endpoints"), errors);
         CheckLimits(configuration.GetSection("Kestrel"), errors);
+        CheckFormatter(configuration.GetSection("Logging:Console"), errors);
         if (routes.Count == 0)
         {
             errors.Warn($"{ProxyReader.Section}:Routes", "there are no routes; every request is answered with 404");
@@ -143,6 +162,15 @@ internal static class SettingsLoader
 
                 errors.Add(setting.Path, setting.Value, (setting.Value is null ? "expected " : "") + $"a setting of Kestrel's limits and a value that it takes ({cause.Message.ReplaceLineEndings(" ")})");
             }
+        }
+    }
+
+    /// <summary>The console would take another one without a word.</summary>
+    private static void CheckFormatter(IConfigurationSection console, ConfigurationErrors errors)
+    {
+        if (console["FormatterName"] is { } name && !Formats.Contains(name, StringComparer.OrdinalIgnoreCase))
+        {
+            errors.Add($"{console.Path}:FormatterName", name, string.Join(" or ", Formats) + Suggestion.For(name, Formats));
         }
     }
 

@@ -72,12 +72,11 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
             }
         }
 
-        var choices = string.Join(" or ", Enum.GetNames<T>());
-        errors.Add(PathOf(key), value, choices);
+        errors.Add(PathOf(key), value, string.Join(" or ", Enum.GetNames<T>()) + Suggestion.For(value, Enum.GetNames<T>()));
         return fallback;
     }
 
-    /// <summary>A duration, as <c>00:00:30</c> or <c>1.00:00:00</c>.</summary>
+    /// <summary>A duration (<see cref="DurationText"/>).</summary>
     public TimeSpan Duration(string key, TimeSpan fallback, TimeSpan min, TimeSpan max)
     {
         if (Value(key) is not { } value)
@@ -85,14 +84,14 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
             return fallback;
         }
 
-        // A bare number would be taken for days; whoever writes 30 means seconds. The free format would take 24:00:00 for 24 days.
-        if (value.Contains(':', StringComparison.Ordinal)
-            && TimeSpan.TryParseExact(value, "c", CultureInfo.InvariantCulture, out var duration) && duration >= min && duration <= max)
+        var isDuration = DurationText.TryParse(value, out var duration);
+        if (isDuration && duration >= min && duration <= max)
         {
             return duration;
         }
 
-        errors.Add(PathOf(key), value, $"a duration [days.]hours:minutes:seconds from {min:c} to {max:c}");
+        var hint = isDuration ? null : DurationText.Suggest(value);
+        errors.Add(PathOf(key), value, $"a duration such as {fallback:c} ([days.]hours:minutes:seconds) or 90s, 5m, 24h, 7d, from {min:c} to {max:c}{(hint is null ? "" : $"; write {hint}")}");
         return fallback;
     }
 
@@ -173,7 +172,7 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
         {
             if (!_known.Contains(child.Key, StringComparer.OrdinalIgnoreCase))
             {
-                errors.Add(PathOf(child.Key), null, $"unknown setting; known here: {string.Join(", ", _known)}");
+                errors.Add(PathOf(child.Key), null, $"unknown setting; known here: {string.Join(", ", _known)}{Suggestion.For(child.Key, _known)}");
             }
         }
     }

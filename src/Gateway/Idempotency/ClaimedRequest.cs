@@ -12,7 +12,7 @@ namespace Gateway.Idempotency;
 /// The rest of a claimed request's way: forward detached from the client, classify, settle, and only then answer. An answer that the
 /// client has seen is an answer that the store has; where that fails, the answer says so.
 /// </summary>
-internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, Drain drain, BufferBudget budget, PatientWriter writer, RequestJournal journal)
+internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, Drain drain, BufferBudget budget, PatientWriter writer, RouteTimes times, RequestJournal journal)
 {
     /// <summary>No new claims: the process is ending.</summary>
     public bool IsDraining => drain.HasBegun;
@@ -40,10 +40,12 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         context.Features.Set<ForwardTrace>(trace);
         context.Features.Set<IHttpResponseBodyFeature>(capture);
         context.Request.Body = (trace as LeasedForward)?.Guard(body) ?? body;
+        var began = times.Begin();
         try
         {
             await next(context);
             await capture.CompleteAsync();
+            times.Took(context, began);
         }
 #pragma warning disable CA1031 // the settle guard: whatever went wrong, the claim must be ended
         catch (Exception e)

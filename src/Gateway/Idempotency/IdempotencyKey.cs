@@ -17,6 +17,9 @@ internal enum KeyParse
 /// </summary>
 internal static class IdempotencyKey
 {
+    /// <summary>The field whose grammar this is.</summary>
+    public const string Field = "Idempotency-Key";
+
     /// <summary>In characters, after unquoting. Stripe's limit.</summary>
     public const int MaxLength = 255;
 
@@ -51,6 +54,9 @@ internal static class IdempotencyKey
         reason = text[0] == '"' ? Unquote(text, out key) : ReadBare(text, out key);
         return reason.Length == 0 ? KeyParse.Ok : KeyParse.Invalid;
     }
+
+    /// <summary>What stands between the quotes of an sf-string; any other text as it is. For keys in other fields, whose text is the sender's choice.</summary>
+    public static string Unquoted(string text) => text.StartsWith('"') && Unquote(text, out var key).Length == 0 ? key : text;
 
     private static string ReadBare(ReadOnlySpan<char> text, out string key)
     {

@@ -26,6 +26,7 @@ internal sealed class IdempotencyMiddleware(
     ClaimedRequest claimedRequest,
     LockedRequest lockedRequest,
     ScopeWatch scopes,
+    CrossOrigin origins,
     GuardedPaths paths,
     Refusals refusals)
 {
@@ -33,6 +34,7 @@ internal sealed class IdempotencyMiddleware(
     public Task InvokeAsync(HttpContext context)
     {
         var policy = context.GetEndpoint()?.Metadata.GetMetadata<IdempotencyPolicy>();
+        origins.Follow(context);
         if (policy is not null && policy.Covers(context.Request.Method))
         {
             return GuardAsync(context, policy);
@@ -119,27 +121,28 @@ internal sealed class IdempotencyMiddleware(
         }
 
         var question = policy.Probe is null ? null : ProbeQuestion.TryCreate(policy, ProbeOrigin.Of(context), id, key, values);
-        var fingerprint = await RequestFingerprint.ComputeAsync(context, policy, body, values.Content, question);
-        var request = new ClaimRequest(id, ClaimToken.Create(), fingerprint, policy.Lease, policy.Retention)
+        var secret = await recordIds.GetSecretAsync();
+        var fingerprint = await RequestFingerprint.CreateAsync(context, policy, body, values.Content, question, id, secret);
+        var request = new ClaimRequest(id, ClaimToken.Create(), fingerprint.Value, policy.Lease, policy.Retention)
         {
-            Probe = question is null ? default : question.Seal(await recordIds.GetSecretAsync(), id),
+            Probe = question is null ? default : question.Seal(secret, id),
         };
 
         // 5. Claim.
         TestHooks.CrashPoint("P0");
-        var claim = await claims.ClaimAsync(policy, request, question, WaitPreference.Of(context.Request.Headers, policy), context.RequestAborted);
+        var claim = await claims.ClaimAsync(policy, request, fingerprint, question, WaitPreference.Of(context.Request.Headers, policy), context.RequestAborted);
 
         // 6. Answer by what was found; the fingerprint comes before the state.
         var found = claim.Found;
-        if (found.Fingerprint != fingerprint && !RequestFingerprint.Knows(found.Fingerprint.Version))
+        if (!RequestFingerprint.Knows(found.Fingerprint.Version))
         {
             await RefuseAsync(context, policy, Problem.StoreUnavailable, "The key was recorded by a newer release of the gateway. Nothing was forwarded.", Refusals.StoreRetryAfter, id);
             return;
         }
 
-        if (found.Fingerprint != fingerprint && !await IsSameByItsVersionAsync(context, policy, values, body, question, found.Fingerprint))
+        if (!await fingerprint.IsSameAsync(found.Fingerprint))
         {
-            await RefuseAsync(context, policy, Problem.KeyReused, record: id);
+            await RefuseAsync(context, policy, Problem.KeyReused, Refusals.OtherRequest(fingerprint.DifferencesFrom(found.Fingerprint)), record: id);
             return;
         }
 
@@ -275,11 +278,6 @@ internal sealed class IdempotencyMiddleware(
                 return false;
         }
     }
-
-    /// <summary>A record of an older release: the same request by that release's fingerprint is the same request.</summary>
-    private static async Task<bool> IsSameByItsVersionAsync(
-        HttpContext context, IdempotencyPolicy policy, RequestValues values, RequestBody body, ProbeQuestion? question, Fingerprint found) =>
-        await RequestFingerprint.ComputeAsync(context, policy, body, values.Content, question, found.Version) == found;
 
     private Task RefuseAsync(
         HttpContext context, IdempotencyPolicy policy, Problem problem, string? detail = null, TimeSpan? retryAfter = null, RecordId? record = null) =>

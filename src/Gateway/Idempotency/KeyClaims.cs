@@ -17,12 +17,13 @@ internal sealed class KeyClaims(IIdempotencyStore store, NearCopies copies, Reco
 {
     /// <param name="policy">What to do when the key is taken.</param>
     /// <param name="claim">The claim.</param>
+    /// <param name="fingerprint">Of the request.</param>
     /// <param name="question">What to ask about the first request, with a probe.</param>
     /// <param name="wait">How long to wait for the first request's end.</param>
     /// <param name="cancellationToken">The client is gone; ends waiting, not claiming.</param>
     /// <exception cref="StoreUnavailableException">No answer in time; a claim that may stand is released in the background.</exception>
     public async ValueTask<KeyClaim> ClaimAsync(
-        IdempotencyPolicy policy, ClaimRequest claim, ProbeQuestion? question, TimeSpan wait, CancellationToken cancellationToken)
+        IdempotencyPolicy policy, ClaimRequest claim, RequestFingerprint fingerprint, ProbeQuestion? question, TimeSpan wait, CancellationToken cancellationToken)
     {
         var began = leases.Now;
         var askedAt = began;
@@ -36,17 +37,17 @@ internal sealed class KeyClaims(IIdempotencyStore store, NearCopies copies, Reco
             var found = await AskAsync(claim);
             if (found.State == ClaimState.InProgress && wait > TimeSpan.Zero)
             {
-                (found, askedAt) = await WaitAsync(policy, claim, found, wait, cancellationToken);
+                (found, askedAt) = await WaitAsync(policy, claim, fingerprint, found, wait, cancellationToken);
             }
 
-            if (found.State == ClaimState.Uncertain && policy.Mode != PolicyMode.Observe && found.Fingerprint == claim.Fingerprint)
+            if (found.State == ClaimState.Uncertain && policy.Mode != PolicyMode.Observe && await fingerprint.IsSameAsync(found.Fingerprint))
             {
                 askedAt = leases.Now;
                 found = await recovery.RecoverAsync(policy, claim, found, question, cancellationToken);
                 if (found.State == ClaimState.InProgress)
                 {
                     // The sweeper, or another retry, was faster: what it finds out is the answer.
-                    (found, askedAt) = await WaitAsync(policy, claim, found, wait - leases.Since(began), cancellationToken);
+                    (found, askedAt) = await WaitAsync(policy, claim, fingerprint, found, wait - leases.Since(began), cancellationToken);
                 }
             }
 
@@ -69,11 +70,11 @@ internal sealed class KeyClaims(IIdempotencyStore store, NearCopies copies, Reco
 
     /// <summary>Until the first request has ended, or time is up; a key that was freed meanwhile is claimed anew, by one of those who wait.</summary>
     private async Task<(ClaimResult Found, Moment AskedAt)> WaitAsync(
-        IdempotencyPolicy policy, ClaimRequest claim, ClaimResult found, TimeSpan wait, CancellationToken cancellationToken)
+        IdempotencyPolicy policy, ClaimRequest claim, RequestFingerprint fingerprint, ClaimResult found, TimeSpan wait, CancellationToken cancellationToken)
     {
         var began = leases.Now;
         var askedAt = began;
-        while (found.State == ClaimState.InProgress && found.Fingerprint == claim.Fingerprint)
+        while (found.State == ClaimState.InProgress && await fingerprint.IsSameAsync(found.Fingerprint))
         {
             var left = wait - leases.Since(began);
             if (left <= TimeSpan.Zero

@@ -7,7 +7,7 @@ using Yarp.ReverseProxy.Forwarder;
 namespace Gateway.Idempotency;
 
 /// <summary>A request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
-internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJournal journal)
+internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RouteTimes times, RequestJournal journal)
 {
     public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
     {
@@ -32,9 +32,11 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RequestJour
         context.RequestAborted = stop.Token;
         context.Features.Set<ForwardTrace>(trace);
         context.Request.Body = trace.Guard(body);
+        var began = times.Begin();
         try
         {
             await next(context);
+            times.Took(context, began);
             var error = context.Features.Get<IForwarderErrorFeature>();
             var report = new ForwardReport(error?.Error ?? ForwarderError.None, error?.Exception, trace, context.Response.StatusCode, NoStore: false, ReleasingRedirect.Is(context.Response, policy));
             isDone = ForwardOutcome.Classify(report, policy).IsBackendDone;

@@ -8,7 +8,7 @@ using Microsoft.Net.Http.Headers;
 namespace Gateway.Idempotency;
 
 /// <summary>
-/// A multipart/form-data body (RFC 7578), part by part: clients make a fresh boundary for every try, so that the bytes of two tries
+/// A multipart body (RFC 2046, section 5.1; RFC 7578), part by part: clients make a fresh boundary for every try, so that the bytes of two tries
 /// differ although they say the same.
 /// </summary>
 internal static class MultipartParts
@@ -25,12 +25,10 @@ internal static class MultipartParts
     private const int MaxFields = FormReader.DefaultValueCountLimit;
 
     /// <summary>The boundary of a multipart/form-data body; null for any other, and for one that no parser need accept.</summary>
-    public static string? BoundaryOf(string? contentType) =>
-        MediaTypeHeaderValue.TryParse(contentType, out var type)
-        && type.MediaType.Equals("multipart/form-data", StringComparison.OrdinalIgnoreCase)
-        && HeaderUtilities.RemoveQuotes(type.Boundary) is { Length: > 0 and <= MaxBoundaryLength } boundary
-            ? boundary.Value
-            : null;
+    public static string? FormBoundaryOf(string? contentType) => BoundaryOf(contentType, isForm: true);
+
+    /// <summary>The boundary of a multipart body of any kind; null for any other, and for one that no parser need accept.</summary>
+    public static string? BoundaryOf(string? contentType) => BoundaryOf(contentType, isForm: false);
 
     /// <summary>A content type without its boundary.</summary>
     public static string WithoutBoundary(string contentType)
@@ -43,7 +41,8 @@ internal static class MultipartParts
     /// <summary>SHA-256 over the header fields and bytes of all parts in their order; null when the body is not what it claims to be.</summary>
     /// <param name="boundary">Of the body.</param>
     /// <param name="body">Read to its end.</param>
-    public static async Task<Digest?> DigestAsync(string boundary, Stream body)
+    /// <param name="depth">How deep parts are looked into that are multipart themselves; below that they count byte for byte.</param>
+    public static async Task<Digest?> DigestAsync(string boundary, Stream body, int depth = 0)
     {
         using var all = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         using var part = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -53,7 +52,18 @@ internal static class MultipartParts
             var reader = new MultipartReader(boundary, body);
             while (await reader.ReadNextSectionAsync() is { } section)
             {
-                AppendFields(part, section);
+                var inner = depth > 0 ? BoundaryOf(section.ContentType) : null;
+                AppendFields(part, section, isWithoutBoundary: inner is not null);
+                if (inner is not null)
+                {
+                    if (await DigestAsync(inner, section.Body, depth - 1) is not { } nested)
+                    {
+                        return null;
+                    }
+
+                    part.AppendData(nested.ToArray());
+                }
+
                 int read;
                 while ((read = await section.Body.ReadAsync(buffer)) > 0)
                 {
@@ -102,7 +112,14 @@ internal static class MultipartParts
         }
     }
 
-    private static void AppendFields(IncrementalHash hash, MultipartSection section)
+    private static string? BoundaryOf(string? contentType, bool isForm) =>
+        MediaTypeHeaderValue.TryParse(contentType, out var type)
+        && (isForm ? type.MediaType.Equals("multipart/form-data", StringComparison.OrdinalIgnoreCase) : type.Type.Equals("multipart", StringComparison.OrdinalIgnoreCase))
+        && HeaderUtilities.RemoveQuotes(type.Boundary) is { Length: > 0 and <= MaxBoundaryLength } boundary
+            ? boundary.Value
+            : null;
+
+    private static void AppendFields(IncrementalHash hash, MultipartSection section, bool isWithoutBoundary)
     {
         foreach (var (name, values) in (section.Headers ?? []).OrderBy(header => header.Key, StringComparer.OrdinalIgnoreCase))
         {
@@ -113,7 +130,8 @@ internal static class MultipartParts
                     throw new InvalidDataException("A part's header field is not UTF-8; its bytes are not known here.");
                 }
 
-                hash.AppendData(Encoding.UTF8.GetBytes($"{name.ToUpperInvariant()}:{value}\n"));
+                var counts = isWithoutBoundary && name.Equals("Content-Type", StringComparison.OrdinalIgnoreCase) ? WithoutBoundary(value!) : value;
+                hash.AppendData(Encoding.UTF8.GetBytes($"{name.ToUpperInvariant()}:{counts}\n"));
             }
         }
 

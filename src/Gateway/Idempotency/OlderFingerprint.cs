@@ -6,28 +6,17 @@ using Microsoft.Extensions.Primitives;
 namespace Gateway.Idempotency;
 
 /// <summary>
-/// What a key is used for (draft-ietf-httpapi-idempotency-key-header-07, section 2.4): method, host and target, the body,
-/// the policy's header fields, and those fields that change what a request means, wherever they come from.
+/// Fingerprints of releases before <see cref="RequestFingerprint.Version"/>, for what they left on record: an upgrade takes no retry for another
+/// request. Plain SHA-256 of method, host and target byte for byte, header fields and body. 1: bodies byte for byte. 2: multipart/form-data part
+/// by part, JSON as a value; what is the same by both was written as 1.
 /// </summary>
-internal static class RequestFingerprint
+internal static class OlderFingerprint
 {
-    /// <summary>
-    /// The algorithm; part of every record. A change of what is hashed is a new version, and older ones stay, so that an upgrade
-    /// takes no retry for another request. 1: bodies byte for byte. 2: multipart bodies part by part, JSON as a value.
-    /// </summary>
-    public const byte Version = 2;
-
+    private const byte Version = 2;
     private const byte RawBodies = 1;
     private const string ContentType = "Content-Type";
 
-    /// <summary>Always part of the fingerprint: preconditions, ranges, content coding and method overrides.</summary>
-    public static readonly IReadOnlyList<string> AlwaysHashed =
-    [
-        "Content-Encoding", "Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
-        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
-    ];
-
-    /// <summary>Whether this release can compare a fingerprint of that version.</summary>
+    /// <summary>Whether it is one of these.</summary>
     public static bool Knows(byte version) => version is RawBodies or Version;
 
     /// <param name="context">The request.</param>
@@ -37,11 +26,11 @@ internal static class RequestFingerprint
     /// <param name="question">What a probe would ask about it; null without.</param>
     /// <param name="version">One that <see cref="Knows"/>.</param>
     public static async ValueTask<Fingerprint> ComputeAsync(
-        HttpContext context, IdempotencyPolicy policy, RequestBody body, RequestContent? content, ProbeQuestion? question = null, byte version = Version)
+        HttpContext context, IdempotencyPolicy policy, RequestBody body, RequestContent? content, ProbeQuestion? question, byte version)
     {
         // Where the newer algorithm makes no difference it is not named: an older release can still compare.
         var contentType = context.Request.ContentType;
-        if (version != RawBodies && MultipartParts.BoundaryOf(contentType) is { } boundary)
+        if (version != RawBodies && MultipartParts.FormBoundaryOf(contentType) is { } boundary)
         {
             var parts = policy.FingerprintBody == FingerprintBody.None
                 ? default(Digest)
@@ -68,7 +57,7 @@ internal static class RequestFingerprint
         hash.Add(request.Method.ToUpperInvariant());
         hash.Add(request.Host.Value ?? "");
         hash.Add(RequestTarget.Of(context));
-        foreach (var name in AlwaysHashed)
+        foreach (var name in RequestFingerprint.AlwaysHashed)
         {
             Add(ref hash, name, request.Headers[name]);
         }

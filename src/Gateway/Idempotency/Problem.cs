@@ -37,7 +37,7 @@ internal sealed record Problem(string Slug, int Status, string Title, string Adv
 
     public static readonly Problem KeyReused = new(
         "key-reused", 422, "Idempotency-Key is already used",
-        "The key belongs to another request: another method, host, target, body or header field. Use a fresh key for a new operation, or repeat the original request unchanged.");
+        "The key belongs to another request: another method, target, host, body or header field. Use a fresh key for a new operation, or repeat the original request unchanged.");
 
     public static readonly Problem KeyExpired = new(
         "key-expired", 412, "Idempotency-Key is too old",

@@ -28,6 +28,7 @@ internal static class ProblemWriter
         RecordId? record = null,
         Dictionary<string, object?>? members = null)
     {
+        context.Features.Set(OwnAnswer.Instance);
         var headers = context.Response.Headers;
         headers.Link = $"<{WellKnownPage.Path}>; rel=\"describedby\"";
         headers.ContentLanguage = "en";

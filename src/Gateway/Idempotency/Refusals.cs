@@ -9,7 +9,7 @@ namespace Gateway.Idempotency;
 /// Everything that is said to a request which is not forwarded as the first of its key. A policy that observes says it beside the
 /// backend's own answer, and forwards.
 /// </summary>
-internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferBudget budget, PatientWriter writer, TimeProvider time, RequestJournal journal)
+internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferBudget budget, PatientWriter writer, RouteTimes times, TimeProvider time, RequestJournal journal)
 {
     /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
     public static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
@@ -19,6 +19,11 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
 
     public bool IsExpired(HttpContext context, IdempotencyPolicy policy, string key) =>
         KeyAge.IsExpired(policy, key, context.Request.Headers, time.GetUtcNow());
+
+    /// <summary>In words for the client; null where it is not known what differs.</summary>
+    public static string? OtherRequest(IReadOnlyList<string> differences) => differences.Count == 0
+        ? null
+        : $"The key belongs to another request. What differs: {string.Join(", ", differences)}. Use a fresh key for a new operation, or repeat the original request unchanged.";
 
     public async Task RefuseAsync(
         HttpContext context,
@@ -58,6 +63,11 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
         Dictionary<string, object?>? members = null)
     {
         journal.Refused(context, policy, problem, record, detail);
+        if (problem == Problem.InProgress || problem == Problem.ResourceLocked)
+        {
+            retryAfter = times.Until(context, retryAfter ?? policy.Lease);
+        }
+
         return ProblemWriter.WriteAsync(context, problem, detail, retryAfter: retryAfter, record: record, members: members);
     }
 
@@ -66,7 +76,7 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
         switch (read)
         {
             case BodyRead.TooLarge:
-                return RefuseAsync(context, policy, Problem.RequestTooLarge, next, $"The body is larger than {policy.MaxRequestBodyBytes} bytes.");
+                return RefuseAsync(context, policy, Problem.RequestTooLarge, next, $"The body is larger than {policy.MaxRequestBodyBytes} bytes (MaxRequestBodyBytes of the policy {policy.Name}).");
             case BodyRead.NoRoom:
                 return RefuseAsync(context, policy, Problem.RequestNotBuffered, next, retryAfter: StoreRetryAfter);
             case BodyRead.Lost:

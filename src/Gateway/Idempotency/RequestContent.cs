@@ -31,7 +31,7 @@ internal sealed class RequestContent : IDisposable
             return new RequestContent(null, ParseUrlEncoded(bytes.Span));
         }
 
-        if (MultipartParts.BoundaryOf(contentType) is { } boundary)
+        if (MultipartParts.FormBoundaryOf(contentType) is { } boundary)
         {
             return new RequestContent(null, await MultipartParts.ReadFieldsAsync(boundary, bytes));
         }

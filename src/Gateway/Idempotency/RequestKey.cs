@@ -23,7 +23,7 @@ internal readonly record struct RequestKey(KeyParse Parse, string Value, string 
                 continue;
             }
 
-            var key = isHeader ? ReadHeader(values, selector) : ReadValue(values, selector);
+            var key = Check(selector.IsField(IdempotencyKey.Field) ? ReadField(values, selector) : ReadValue(values, selector), selector, policy);
             if (key.Parse == KeyParse.Invalid)
             {
                 return key;
@@ -46,12 +46,14 @@ internal readonly record struct RequestKey(KeyParse Parse, string Value, string 
         return first ?? new RequestKey(KeyParse.Missing, "", "");
     }
 
-    private static RequestKey ReadHeader(RequestValues values, Selector selector)
+    /// <summary>Of the field whose grammar is defined.</summary>
+    private static RequestKey ReadField(RequestValues values, Selector selector)
     {
         var parse = IdempotencyKey.Parse(values.Of(selector), out var key, out var reason);
         return new RequestKey(parse, key, reason);
     }
 
+    /// <summary>From any other place: text as whoever sends it has made it.</summary>
     private static RequestKey ReadValue(RequestValues values, Selector selector)
     {
         var found = values.Of(selector);
@@ -61,9 +63,16 @@ internal readonly record struct RequestKey(KeyParse Parse, string Value, string 
             > 1 => Invalid($"{selector} stands {found.Count} times; expected one."),
             _ when values.Defect is { } defect => Invalid(defect),
             _ when found[0] is not { Length: > 0 and <= MaxValueLength } => Invalid($"{selector} has {found[0]?.Length ?? 0} characters; expected 1 to {MaxValueLength}."),
-            _ => new RequestKey(KeyParse.Ok, found[0]!, ""),
+            _ => new RequestKey(KeyParse.Ok, selector.Kind == SelectorKind.Header ? IdempotencyKey.Unquoted(found[0]!) : found[0]!, ""),
         };
     }
+
+    /// <summary>What the policy asks of a key, wherever it stands.</summary>
+    private static RequestKey Check(RequestKey key, Selector selector, IdempotencyPolicy policy) =>
+        key.Parse != KeyParse.Ok ? key
+        : key.Value.Length < policy.KeyMinLength ? Invalid($"The key in {selector} has {key.Value.Length} characters; expected at least {policy.KeyMinLength}.")
+        : policy.KeyPattern?.IsMatch(key.Value) is false ? Invalid($"The key in {selector} does not look as expected: {policy.KeyPattern.Text}")
+        : key;
 
     private static RequestKey Invalid(string reason) => new(KeyParse.Invalid, "", reason);
 }

@@ -13,7 +13,7 @@ internal readonly record struct LockAttempt(HeldLock? Held, TimeSpan RetryAfter 
 /// Mutual exclusion on values of requests, across all instances (<c>Lock</c> of a policy). A lock is a claim in the store that ends with
 /// its lease: renewed while the request is forwarded, released by compare-and-delete, freed by its lease when the holder dies.
 /// </summary>
-internal sealed class ResourceLocks(IIdempotencyStore store, LeaseKeeper leases, RecordIds recordIds, RecordWaits waits, TimeProvider time)
+internal sealed class ResourceLocks(IIdempotencyStore store, LeaseKeeper leases, RecordIds recordIds, RecordWaits waits, LockLines lines, TimeProvider time)
 {
     /// <exception cref="StoreUnavailableException">The store gave no answer; a lock that may stand is released in the background.</exception>
     public async Task<LockAttempt> AcquireAsync(RequestValues values, IdempotencyPolicy policy, LockPolicy wanted, CancellationToken cancellationToken)
@@ -29,24 +29,44 @@ internal sealed class ResourceLocks(IIdempotencyStore store, LeaseKeeper leases,
 
         var id = await recordIds.CreateForLockAsync(values, policy, wanted);
         var claim = new ClaimRequest(id, ClaimToken.Create(), default, policy.Lease, Retention: policy.Lease);
-        var began = time.GetTimestamp();
-        while (true)
+        if (wanted.Contention == Contention.Reject || lines.IsEmpty(id))
         {
-            var askedAt = leases.Now;
-            var found = await ClaimAsync(claim, askedAt);
-            if (found.State == ClaimState.Claimed)
+            var (held, found) = await TryAsync(claim);
+            if (held is not null || wanted.Contention == Contention.Reject || found.State != ClaimState.InProgress)
             {
-                return new LockAttempt(new HeldLock(leases, leases.Hold(claim, askedAt)));
+                return new LockAttempt(held, found.Remaining);
+            }
+        }
+
+        var began = time.GetTimestamp();
+        using var first = await lines.JoinAsync(id, wanted.MaxWaiters, wanted.MaxWait, cancellationToken);
+        var rest = policy.Lease;
+        while (first is not null)
+        {
+            var (held, found) = await TryAsync(claim);
+            if (held is not null)
+            {
+                return new LockAttempt(held);
             }
 
             // Uncertain: its holder gave up in the middle, and the backend may still be at it; the lease ends it.
+            rest = found.Remaining;
             var left = wanted.MaxWait - time.GetElapsedTime(began);
-            if (wanted.Contention == Contention.Reject || found.State != ClaimState.InProgress || left <= TimeSpan.Zero
+            if (found.State != ClaimState.InProgress || left <= TimeSpan.Zero
                 || await waits.WaitAsync(id, left, int.MaxValue, cancellationToken) is not { End: WaitEnd.Changed })
             {
-                return new LockAttempt(null, found.Remaining);
+                break;
             }
         }
+
+        return new LockAttempt(null, rest);
+    }
+
+    private async ValueTask<(HeldLock? Held, ClaimResult Found)> TryAsync(ClaimRequest claim)
+    {
+        var askedAt = leases.Now;
+        var found = await ClaimAsync(claim, askedAt);
+        return (found.State == ClaimState.Claimed ? new HeldLock(leases, leases.Hold(claim, askedAt)) : null, found);
     }
 
     private async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, Moment askedAt)

@@ -51,7 +51,7 @@ internal static class WellKnownPage
             mode = guarded.Policy.Mode.ToString(),
             methods = guarded.Policy.Methods,
             key = guarded.Policy.Key.Select(selector => selector.ToString()),
-            keyFormat = Problem.KeyInvalid.Advice,
+            keyFormat = KeyFormatOf(guarded.Policy),
             scope = ScopeOf(guarded.Policy),
             fingerprint = FingerprintOf(guarded.Policy),
             retention = guarded.Policy.Retention.ToString("c", CultureInfo.InvariantCulture),
@@ -71,7 +71,7 @@ internal static class WellKnownPage
         {
             routes.Append(CultureInfo.InvariantCulture, $"""
                 <tr><td><code>{E(path)}</code><br><small>{E(route)}</small></td><td>{E(string.Join(", ", policy.Methods))}</td>
-                <td><code>{E(string.Join(", ", policy.Key))}</code><br>{E(policy.Mode.ToString().ToLowerInvariant())}</td>
+                <td title="{E(KeyFormatOf(policy))}"><code>{E(string.Join(", ", policy.Key))}</code><br>{E(policy.Mode.ToString().ToLowerInvariant())}</td>
                 <td>{E(string.Join(" + ", ScopeOf(policy)))}</td><td>{E(string.Join(", ", FingerprintOf(policy)))}</td>
                 <td>{policy.Retention:c}</td><td>{E(string.Join(", ", policy.ReleaseStatuses))}</td><td>{E(string.Join(", ", policy.UncertainStatuses))}</td></tr>
 
@@ -100,9 +100,17 @@ internal static class WellKnownPage
 
     private static IEnumerable<string> FingerprintOf(IdempotencyPolicy policy) =>
         [
-            "method", "host", "target", .. policy.FingerprintHeaders, .. RequestFingerprint.AlwaysHashed,
+            "method", "target", .. policy.FingerprintHost ? (string[])["host"] : [], .. policy.FingerprintHeaders, .. RequestFingerprint.AlwaysHashed,
             .. policy.FingerprintBody != FingerprintBody.None ? (string[])["body"] : [],
         ];
+
+    /// <summary>In words for whoever makes keys.</summary>
+    private static string KeyFormatOf(IdempotencyPolicy policy) => string.Join(' ', (string[])
+    [
+        policy.IsDefaultKey ? Problem.KeyInvalid.Advice : $"Any text of {policy.KeyMinLength} to {RequestKey.MaxValueLength} characters.",
+        .. policy is { IsDefaultKey: true, KeyMinLength: > 1 } ? (string[])[$"At least {policy.KeyMinLength} characters."] : [],
+        .. policy.KeyPattern is { } pattern ? (string[])[$"The whole key looks like {pattern.Text}"] : [],
+    ]);
 
     private static string E(string text) => WebUtility.HtmlEncode(text);
 }

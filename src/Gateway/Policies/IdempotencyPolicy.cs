@@ -23,6 +23,12 @@ internal sealed record IdempotencyPolicy
     /// </summary>
     public IReadOnlyList<Selector> Key { get; init; } = [Selector.Header("Idempotency-Key")];
 
+    /// <summary>What a key must look like; null for whatever its place allows.</summary>
+    public KeyPattern? KeyPattern { get; init; }
+
+    /// <summary>In characters. Short keys meet by chance; but what is a good key is the policy's to say.</summary>
+    public int KeyMinLength { get; init; } = 1;
+
     /// <summary>Where the time of a key is read, to refuse keys that are older than the retention; empty: not looked at.</summary>
     public IReadOnlyList<KeyTime> KeyTime { get; init; } = [];
 
@@ -37,6 +43,12 @@ internal sealed record IdempotencyPolicy
 
     /// <summary>Header fields that are part of the fingerprint, beside those that always are (<c>RequestFingerprint</c>).</summary>
     public IReadOnlyList<string> FingerprintHeaders { get; init; } = ["Content-Type"];
+
+    /// <summary>
+    /// The host is part of the fingerprint, because the route decides something by it: it matches on hosts, or the backend sees the client's own Host.
+    /// Elsewhere a retry through another name of the same service is the same request. Not written: it follows from the route.
+    /// </summary>
+    public bool FingerprintHost { get; init; }
 
     /// <summary>Places in a JSON body that may differ between tries.</summary>
     public IReadOnlyList<string> FingerprintIgnore { get; init; } = [];
@@ -175,4 +187,5 @@ internal sealed record ProbeMatch(string? MediaType, IReadOnlyList<KeyValuePair<
 /// <param name="On">The values, all of them together.</param>
 /// <param name="Contention">What a request does when another one holds the lock.</param>
 /// <param name="MaxWait">The longest that it waits.</param>
-internal sealed record LockPolicy(IReadOnlyList<Selector> On, Contention Contention, TimeSpan MaxWait);
+/// <param name="MaxWaiters">How many wait for one lock at one instance; more are answered 409 at once.</param>
+internal sealed record LockPolicy(IReadOnlyList<Selector> On, Contention Contention, TimeSpan MaxWait, int MaxWaiters);

@@ -1,7 +1,7 @@
 namespace Gateway.Storage;
 
 /// <summary>
-/// What a key was first used for: SHA-256 over the parts of the request that make it the same request. The algorithm's version
+/// What a key was first used for: a digest of the parts of the request that make it the same request. The algorithm's version
 /// travels with it, so that a later release can recompute an older fingerprint instead of taking every replay for a mismatch.
 /// </summary>
 internal readonly record struct Fingerprint(byte Version, Digest Digest)

@@ -29,6 +29,35 @@ public sealed class FingerprintTests(PolicyGateway gateway) : IClassFixture<Poli
         { "no JSON", Order[..^1] },
     };
 
+    /// <summary>Through another name or port of the same service, as after a failover.</summary>
+    [Fact]
+    public async Task AnotherHost_IsNoOtherRequest_WhereNothingIsDecidedByIt()
+    {
+        var path = PolicyGateway.NewPath("default-key");
+
+        var first = await gateway.PostAsync(path, _key, "{}", ("Host", "API.Example.com"));
+        var retries = await Task.WhenAll(
+            ((string[])["api.example.com", "api.example.com:80", "b.example.com:8080", "10.1.2.3"]).Select(host => gateway.PostAsync(path, _key, "{}", ("Host", host))));
+
+        Assert.Single(gateway.ArrivalsAt(path));
+        Assert.All(retries, retry => Expect.Replay(first, retry));
+    }
+
+    [Fact]
+    public async Task AnotherHost_IsAnotherRequest_WhereTheBackendSeesIt()
+    {
+        var path = PolicyGateway.NewPath("original-host");
+
+        var first = await gateway.PostAsync(path, _key, "{}", ("Host", "API.Example.com"));
+        var retry = await gateway.PostAsync(path, _key, "{}", ("Host", "api.example.com:80"));
+        var other = await gateway.PostAsync(path, _key, "{}", ("Host", "b.example.com"));
+
+        Assert.Single(gateway.ArrivalsAt(path));
+        Expect.Replay(first, retry);
+        Expect.Problem(422, "key-reused", other);
+        Assert.Contains("What differs: host.", other.Text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [MemberData(nameof(SameOrders))]
     public async Task TheSameJson_OtherwiseWritten_Replays(string what, string body)

@@ -24,6 +24,7 @@ public sealed class KeyReuseTests(EmbeddedGateway gateway) : IClassFixture<Embed
 
         Assert.Equal(_path, Assert.Single(gateway.Backend.ArrivalsFor(_key)).Target);
         Expect.Problem(422, "key-reused", other);
+        Assert.Contains($"What differs: {(difference == "Content-Type" ? "header Content-Type" : difference)}.", other.Text, StringComparison.Ordinal);
         Expect.Replay(first, await gateway.PostAsync(_path, _key, "{}"));
     }
 

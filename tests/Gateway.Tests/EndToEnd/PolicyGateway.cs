@@ -37,6 +37,9 @@ public sealed class PolicyGateway : IAsyncLifetime
         ["form-key"] = new { Key = "form:id" },
         ["optional-body-key"] = new { Mode = "Optional", Key = "body:/id" },
         ["two-headers"] = new { Key = (string[])["header:Idempotency-Key", "header:X-Request-Id"] },
+        ["event-key"] = new { Key = "header:ce-id" },
+        ["strict-key"] = new { Key = (string[])["header:Idempotency-Key", "query:key"], KeyPattern = "^[A-Za-z0-9_.:-]+$", KeyMinLength = 16 },
+        ["original-host"] = new { },
         ["any-place"] = new { Key = (string[])["query:key", "header:Idempotency-Key", "body:/key", "header:X-Request-Id"] },
         ["default-key"] = new { },
         ["tenant-scope"] = new { Scope = (string[])["header:X-Tenant", "query:user"] },
@@ -122,7 +125,10 @@ public sealed class PolicyGateway : IAsyncLifetime
         policy == "route-key" ? "/route-key/{test}/{id?}" : $"/{policy}/{{**rest}}",
         _backend!.Url,
         policy,
-        AuthorizationPolicy: AuthenticatedPolicies.Contains(policy) ? "Default" : null);
+        AuthorizationPolicy: AuthenticatedPolicies.Contains(policy) ? "Default" : null)
+    {
+        Transforms = policy == "original-host" ? [new() { ["RequestHeaderOriginalHost"] = "true" }] : null,
+    };
 
     private Task AnswerAsync(HttpContext context) =>
         _answers.TryGetValue(context.Request.Path, out var answer) ? answer(context) : _backend!.AnswerCreatedAsync(context);

@@ -3,6 +3,7 @@ using System.Text;
 using Gateway.Configuration;
 using Gateway.Idempotency;
 using Gateway.Policies;
+using Gateway.Storage;
 using Gateway.Telemetry;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -12,7 +13,7 @@ using Xunit;
 namespace Gateway.Tests.Idempotency;
 
 /// <summary>
-/// Records outlive releases: the digests of both versions are written down here, computed once by hand from the description of the
+/// Records outlive releases: the digests of all versions are written down here, computed once by hand from the description of the
 /// algorithm. One that changes needs a new version.
 /// </summary>
 public sealed class RequestFingerprintTests
@@ -39,19 +40,18 @@ public sealed class RequestFingerprintTests
     [Fact]
     public async Task Version2_IsAsItWas_AndNamedOnlyWhereItMatters()
     {
-        Assert.Equal(2, RequestFingerprint.Version);
-        Assert.Equal("01f452fe29492e0d22ca7472c937cfccdb012a593ac67be3053b73fb1b95469826", await HexAsync(Raw, Json, JsonBody));
-        Assert.Equal("021edd3bc6bcf9e0d7f1bb0dd79ca1ff8a689c30169914bc027f24957788c26c22", await HexAsync(AsJson, Json, JsonBody));
-        Assert.Equal("01627caed2e2a7fd876690d99d967660b8005d24e01a35ae55a45615348ed13014", await HexAsync(NoBody, Json, JsonBody));
-        Assert.Equal("0288c4072def2eec74e821452239dff7fc0d8af1c5e82eebba0a4f9e8aa87de7a3", await HexAsync(Raw, Multipart, MultipartBody));
-        Assert.Equal("0288c4072def2eec74e821452239dff7fc0d8af1c5e82eebba0a4f9e8aa87de7a3", await HexAsync(AsJson, Multipart, MultipartBody));
-        Assert.Equal("027e92c446c15bff0a39e821ee9e14b6d59a154e20da81fdc2bbbeadb47826b5e2", await HexAsync(NoBody, Multipart, MultipartBody));
+        Assert.Equal("01f452fe29492e0d22ca7472c937cfccdb012a593ac67be3053b73fb1b95469826", await HexAsync(Raw, Json, JsonBody, 2));
+        Assert.Equal("021edd3bc6bcf9e0d7f1bb0dd79ca1ff8a689c30169914bc027f24957788c26c22", await HexAsync(AsJson, Json, JsonBody, 2));
+        Assert.Equal("01627caed2e2a7fd876690d99d967660b8005d24e01a35ae55a45615348ed13014", await HexAsync(NoBody, Json, JsonBody, 2));
+        Assert.Equal("0288c4072def2eec74e821452239dff7fc0d8af1c5e82eebba0a4f9e8aa87de7a3", await HexAsync(Raw, Multipart, MultipartBody, 2));
+        Assert.Equal("0288c4072def2eec74e821452239dff7fc0d8af1c5e82eebba0a4f9e8aa87de7a3", await HexAsync(AsJson, Multipart, MultipartBody, 2));
+        Assert.Equal("027e92c446c15bff0a39e821ee9e14b6d59a154e20da81fdc2bbbeadb47826b5e2", await HexAsync(NoBody, Multipart, MultipartBody, 2));
     }
 
     [Fact]
     public void OlderVersions_AreStillCompared()
     {
-        Assert.Equal([1, 2], Enumerable.Range(0, 256).Where(version => RequestFingerprint.Knows((byte)version)));
+        Assert.Equal([1, 2, 3], Enumerable.Range(0, 256).Where(version => RequestFingerprint.Knows((byte)version)));
     }
 
     [Fact]
@@ -60,8 +60,8 @@ public sealed class RequestFingerprintTests
         var other = (Multipart.Replace("=B", "=C", StringComparison.Ordinal), MultipartBody.Replace("--B", "--C", StringComparison.Ordinal));
 
         Assert.NotEqual(await HexAsync(Raw, Multipart, MultipartBody, version: 1), await HexAsync(Raw, other.Item1, other.Item2, version: 1));
-        Assert.Equal(await HexAsync(Raw, Multipart, MultipartBody), await HexAsync(Raw, other.Item1, other.Item2));
-        Assert.Equal(await HexAsync(NoBody, Multipart, MultipartBody), await HexAsync(NoBody, other.Item1, "other"));
+        Assert.Equal(await HexAsync(Raw, Multipart, MultipartBody, 2), await HexAsync(Raw, other.Item1, other.Item2, 2));
+        Assert.Equal(await HexAsync(NoBody, Multipart, MultipartBody, 2), await HexAsync(NoBody, other.Item1, "other", 2));
     }
 
     [Fact]
@@ -79,9 +79,135 @@ public sealed class RequestFingerprintTests
     {
         var (context, body, content) = await ReadAsync(Raw, Multipart, MultipartBody);
 
-        await RequestFingerprint.ComputeAsync(context, Raw, body, content);
+        await RequestFingerprint.CreateAsync(context, Raw, body, content, question: null, Id, Secret);
 
         Assert.Equal(MultipartBody, await new StreamReader(context.Request.Body).ReadToEndAsync());
+    }
+
+    /// <summary>Computed by another program, in another language, from the description.</summary>
+    [Fact]
+    public async Task Version3_IsAsItWas()
+    {
+        Assert.Equal(3, RequestFingerprint.Version);
+        Assert.Equal("03db3b00cfcf5f6aeab114aff0ae99777189711983c86f70d8b970bf8f7ae7b022", await HexAsync(Raw, Json, JsonBody));
+        Assert.Equal("03fe6664ac6a6948bfc1b862995b2fef9489711983c86f70d8e4a196db7ae7b022", await HexAsync(Raw with { FingerprintHost = true }, Json, JsonBody));
+    }
+
+    [Theory]
+    [InlineData("host: API.Example:80")]
+    [InlineData("host: api.example.:80", "host: api.example.")]
+    [InlineData("type: application/JSON")]
+    [InlineData("type: application/json;charset=UTF-8", "type: application/json; Charset=\"utf-8\"")]
+    [InlineData("type: text/plain;a=1;b=2", "type: text/plain; b=2; a=1")]
+    [InlineData("target: /or%64ers/%7ea?x=%2f", "target: /orders/~a?x=%2F")]
+    [InlineData("Content-Encoding: GZIP", "Content-Encoding: gzip")]
+    [InlineData("X-Tenant: a|b", "X-Tenant: a, b")]
+    [InlineData("body: --B\r\n\r\n1\r\n--B--|type: multipart/mixed; boundary=B", "body: --C\r\n\r\n1\r\n--C--|type: Multipart/Mixed; boundary=\"C\"")]
+    [InlineData("body: --B\r\n\r\n1\r\n--B--|type: multipart/related; type=\"a/b\"; boundary=B", "body: --C\r\n\r\n1\r\n--C--|type: multipart/related; boundary=C; type=\"a/b\"")]
+    [InlineData(
+        "body: --B\r\nContent-Type: multipart/mixed; boundary=I\r\n\r\n--I\r\n\r\n1\r\n--I--\r\n--B--|type: multipart/form-data; boundary=B",
+        "body: --C\r\nContent-Type: multipart/mixed; boundary=J\r\n\r\n--J\r\n\r\n1\r\n--J--\r\n--C--|type: multipart/form-data; boundary=C")]
+    public async Task WhatIsWrittenInAnotherWay_IsNoOtherRequest(string change, string? first = null)
+    {
+        var policy = Raw with { FingerprintHost = true, FingerprintHeaders = ["Content-Type", "X-Tenant"] };
+
+        Assert.Empty(await DifferencesAsync(policy, Changes(first), Changes(change)));
+    }
+
+    [Theory]
+    [InlineData("method: PUT", "method")]
+    [InlineData("target: /orderS?x=%2F", "path")]
+    [InlineData("target: /orders?x=/", "query")]
+    [InlineData("target: /orders", "query")]
+    [InlineData("target: /orders%2F?x=%2F", "path")]
+    [InlineData("host: b.example", "host")]
+    [InlineData("host: api.example:8080", "host")]
+    [InlineData("body: other", "body")]
+    [InlineData("type: text/plain", "header Content-Type")]
+    [InlineData("type: application/json;charset=latin1", "header Content-Type")]
+    [InlineData("X-Tenant: b", "header X-Tenant")]
+    [InlineData("Range: bytes=1-2", "header Range")]
+    [InlineData("If-Match: \"a\"", "header If-Match")]
+    [InlineData("X-HTTP-Method-Override: PUT", "header X-HTTP-Method-Override")]
+    [InlineData("body: other|host: b.example", "body", "host")]
+    public async Task WhatDiffers_IsNamed(string change, params string[] expected)
+    {
+        var policy = Raw with { FingerprintHost = true, FingerprintHeaders = ["Content-Type", "X-Tenant"] };
+
+        Assert.Equal(expected, await DifferencesAsync(policy, [], Changes(change)));
+        Assert.Equal(
+            RequestFingerprint.AlwaysHashed.Any(name => expected[0] == $"header {name}") ? ["a header field that is missing now"] : expected,
+            await DifferencesAsync(policy, Changes(change), []));
+    }
+
+    [Fact]
+    public async Task TheHost_CountsOnlyWhereItDecidesSomething() =>
+        Assert.Empty(await DifferencesAsync(Raw, [], Changes("host: other.example:8443")));
+
+    [Fact]
+    public async Task WhoeverReadsTheStore_SeesNeitherWhatIsAlike_NorPartsOfIt()
+    {
+        var (context, body, content) = await ReadAsync(Raw, Json, JsonBody);
+        List<byte[]> seen = [];
+        foreach (var (id, secret) in new[] { (Id, Secret), (new RecordId(new Digest(9, 9, 9, 9)), Secret), (Id, "another secret"u8.ToArray()) })
+        {
+            seen.Add((await RequestFingerprint.CreateAsync(context, Raw, body, content, question: null, id, secret)).Value.ToArray());
+        }
+
+        for (var at = 1; at < Fingerprint.Size; at += 2)
+        {
+            Assert.Equal(3, seen.Select(bytes => BitConverter.ToUInt16(bytes, at)).Distinct().Count());
+        }
+    }
+
+    private static readonly RecordId Id = new(new Digest(1, 2, 3, 4));
+    private static readonly byte[] Secret = "0123456789abcdef0123456789abcdef"u8.ToArray();
+
+    private static Dictionary<string, string> Changes(string? text) => (text ?? "").Split('|', StringSplitOptions.RemoveEmptyEntries)
+        .Select(line => line.Split(": ", 2)).Aggregate(new Dictionary<string, string>(), (all, pair) =>
+        {
+            // A line without a name is another line of the field before.
+            var (name, value) = pair.Length == 2 ? (pair[0], pair[1]) : (all.Keys.Last(), $"{all.Values.Last()}|{pair[0]}");
+            all[name] = value;
+            return all;
+        });
+
+    private static async Task<IReadOnlyList<string>> DifferencesAsync(
+        IdempotencyPolicy policy, Dictionary<string, string> first, Dictionary<string, string> retry)
+    {
+        var recorded = await OfAsync(first);
+        var mine = await OfAsync(retry);
+        var differences = mine.DifferencesFrom(recorded.Value);
+        Assert.Equal(differences.Count == 0, await mine.IsSameAsync(recorded.Value));
+        return differences;
+
+        async Task<RequestFingerprint> OfAsync(Dictionary<string, string> changes)
+        {
+            var (context, body, content) = await ReadAsync(policy, changes.GetValueOrDefault("type", Json), changes.GetValueOrDefault("body", JsonBody));
+            context.Request.Headers.Remove("Range");
+            foreach (var (name, value) in changes)
+            {
+                switch (name)
+                {
+                    case "method":
+                        context.Request.Method = value;
+                        break;
+                    case "host":
+                        context.Request.Host = new HostString(value);
+                        break;
+                    case "target":
+                        context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget = value;
+                        break;
+                    case "type" or "body":
+                        break;
+                    default:
+                        context.Request.Headers[name] = value.Split('|');
+                        break;
+                }
+            }
+
+            return await RequestFingerprint.CreateAsync(context, policy, body, content, question: null, Id, Secret);
+        }
     }
 
     private static async Task<string> HexAsync(IdempotencyPolicy policy, string contentType, string text, byte version = RequestFingerprint.Version)
@@ -89,7 +215,9 @@ public sealed class RequestFingerprintTests
         var (context, body, content) = await ReadAsync(policy, contentType, text);
         await using (body)
         {
-            var fingerprint = await RequestFingerprint.ComputeAsync(context, policy, body, content, version: version);
+            var fingerprint = version == RequestFingerprint.Version
+                ? (await RequestFingerprint.CreateAsync(context, policy, body, content, question: null, Id, Secret)).Value
+                : await OlderFingerprint.ComputeAsync(context, policy, body, content, question: null, version);
             content?.Dispose();
             return Convert.ToHexStringLower(fingerprint.ToArray());
         }

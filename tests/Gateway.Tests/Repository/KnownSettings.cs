@@ -27,7 +27,9 @@ internal static class KnownSettings
     public static IReadOnlyList<string> ErrorsOf(string path, string value)
     {
         var errors = new ConfigurationErrors();
-        SettingsLoader.Convert(new ConfigurationBuilder().AddInMemoryCollection([new(path, value)]).Build(), errors);
+        // A lock is of something, whatever else is written of it.
+        KeyValuePair<string, string?>[] beside = path.Contains(":Lock:", StringComparison.Ordinal) ? [new(path[..path.IndexOf(":Lock:", StringComparison.Ordinal)] + ":Lock:On", "query:x")] : [];
+        SettingsLoader.Convert(new ConfigurationBuilder().AddInMemoryCollection([.. beside, new(path, value)]).Build(), errors);
         return errors.Errors;
     }
 

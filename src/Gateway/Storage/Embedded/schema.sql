@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS records (
   id          BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
   state       INTEGER NOT NULL CHECK (state IN (1, 2, 3)),            -- 1 claimed, 2 uncertain, 3 settled
   token       BLOB    NOT NULL CHECK (length(token) = 16),            -- the owner; compared before every write
-  fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 33),      -- algorithm version, then SHA-256
+  fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 33),      -- algorithm version, then a digest of the request
   lease_until INTEGER NOT NULL,                                       -- a claim past this reads as uncertain; of an uncertain one: since when nothing of it is sent
   expires_at  INTEGER NOT NULL CHECK (expires_at >= lease_until),     -- a record past this reads as absent
   answer      BLOB    CHECK ((answer IS NOT NULL) = (state = 3)),

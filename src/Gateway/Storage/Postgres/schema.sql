@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS idempotency_records (
   id            bytea       PRIMARY KEY CHECK (octet_length(id) = 32),                 -- HMAC-SHA256 of policy, scope and key
   state         text        NOT NULL CHECK (state IN ('claimed', 'uncertain', 'settled')),
   token         uuid        NOT NULL,                                                  -- the owner; compared before every write
-  fingerprint   bytea       NOT NULL CHECK (octet_length(fingerprint) = 33),           -- algorithm version, then SHA-256 of the request
+  fingerprint   bytea       NOT NULL CHECK (octet_length(fingerprint) = 33),           -- algorithm version, then a digest of the request
   lease_until   timestamptz NOT NULL,                                                  -- a claim past this reads as uncertain
   expires_at    timestamptz NOT NULL CHECK (expires_at >= lease_until),                -- end of the retention: a record past this reads as absent
   answer        bytea       CHECK ((answer IS NOT NULL) = (state = 'settled')),        -- status, headers and body (RecordFormat), perhaps sealed
