@@ -200,6 +200,11 @@ internal static class SettingsLoader
             reader.Errors.Warn(reader.PathOf("BufferedBytes"), $"answers of Response:MaxBodyBytes ({largest}) may find no room; it should be at least four times as large");
         }
 
+        foreach (var policy in policies.Values.Where(policy => policy.ParsesBody && policy.MaxRequestBodyBytes > limits.BufferedBytes / 16))
+        {
+            reader.Errors.Warn(reader.PathOf("BufferedBytes"), $"bodies of MaxRequestBodyBytes ({policy.MaxRequestBodyBytes}) of the policy {policy.Name}, which looks into them, may find no room; it should be at least sixteen times as large");
+        }
+
         return limits;
     }
 

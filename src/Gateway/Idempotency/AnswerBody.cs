@@ -3,6 +3,9 @@ namespace Gateway.Idempotency;
 /// <summary>Writes a whole body with its length, so that the first answer and its replays are framed alike.</summary>
 internal static class AnswerBody
 {
+    /// <summary>In bytes: what is written at once the server copies, however slowly its client reads.</summary>
+    private const int PieceSize = 32 * 1024;
+
     public static async Task WriteAsync(HttpResponse response, ReadOnlyMemory<byte> body)
     {
         response.Headers.Remove("Transfer-Encoding");
@@ -14,9 +17,15 @@ internal static class AnswerBody
         }
 
         response.ContentLength = body.Length;
-        if (!body.IsEmpty)
+        for (var rest = body; !rest.IsEmpty;)
         {
-            await response.BodyWriter.WriteAsync(body);
+            var size = Math.Min(PieceSize, rest.Length);
+            if (await response.BodyWriter.WriteAsync(rest[..size]) is { IsCompleted: true })
+            {
+                return; // the client is gone
+            }
+
+            rest = rest[size..];
         }
     }
 }

@@ -6,23 +6,83 @@ namespace Gateway.Idempotency;
 /// <summary>
 /// A bound on the bytes of bodies that are held in memory at the same time (<c>Limits:BufferedBytes</c>), over all requests: many that are
 /// each small enough must not exhaust the process together. Replays may fill half, new requests three quarters; the last quarter is
-/// for the answers of those that were let in.
+/// for the answers of those that were let in. Room is taken as bytes arrive. Large requests may fill half, and several of one caller a quarter, so
+/// that whoever sends many of them takes the room of their own kind, and not of everybody's small ones.
 /// </summary>
 internal sealed class BufferBudget
 {
+    /// <summary>In bytes: up to here a request is small.</summary>
+    public const int SmallRequest = 64 * 1024;
+
     private readonly long _forAnswers;
     private readonly long _forRequests;
     private readonly long _forReplays;
+    private readonly long _forLarge;
+    private readonly long _forCaller;
+    private readonly Dictionary<string, long> _ofCallers = [];
+    private readonly Lock _lock = new();
     private long _taken;
+    private long _large;
 
     public BufferBudget(LimitSettings limits, GatewayMetrics metrics)
     {
         (_forAnswers, _forRequests, _forReplays) = (limits.BufferedBytes, limits.BufferedBytes / 4 * 3, limits.BufferedBytes / 2);
+        (_forLarge, _forCaller) = (limits.BufferedBytes / 2, limits.BufferedBytes / 4);
         metrics.ObserveBufferedBytes(() => Volatile.Read(ref _taken));
     }
 
-    /// <summary>Room for a request body, to be given back by <see cref="Return"/>.</summary>
-    public bool TryTakeForRequest(long bytes) => TryTake(bytes, _forRequests);
+    /// <summary>More room for a request body, all of it to be given back by <see cref="ReturnOfRequest"/>.</summary>
+    /// <param name="bytes">How much more.</param>
+    /// <param name="held">What it has already.</param>
+    /// <param name="caller">Who sends it; asked for when it is large.</param>
+    public bool TryTakeForRequest(long bytes, long held, Func<string> caller)
+    {
+        if (held + bytes <= SmallRequest)
+        {
+            return TryTake(bytes, _forRequests);
+        }
+
+        // What it had while it was small counts as large from now on.
+        var more = held <= SmallRequest ? held + bytes : bytes;
+        lock (_lock)
+        {
+            var who = caller();
+            var theirs = _ofCallers.GetValueOrDefault(who);
+            var isOnlyOne = theirs == (held > SmallRequest ? held : 0);
+            if (_large + more > _forLarge || (!isOnlyOne && theirs + more > _forCaller) || !TryTake(bytes, _forRequests))
+            {
+                return false;
+            }
+
+            _large += more;
+            _ofCallers[who] = theirs + more;
+            return true;
+        }
+    }
+
+    public void ReturnOfRequest(long held, Func<string> caller)
+    {
+        Return(held);
+        if (held <= SmallRequest)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            _large -= held;
+            var who = caller();
+            var left = _ofCallers[who] - held;
+            if (left > 0)
+            {
+                _ofCallers[who] = left;
+            }
+            else
+            {
+                _ofCallers.Remove(who);
+            }
+        }
+    }
 
     /// <summary>
     /// Room for a replay, to be given back by <see cref="Return"/>: half at most, because a replay that is refused costs nothing, and an

@@ -10,7 +10,9 @@ namespace Gateway.Idempotency;
 /// Hashes a sequence of fields so that no two sequences meet: each field is preceded by its length, <c>("ab","c")</c> differs from
 /// <c>("a","bc")</c>. Text is hashed as UTF-8.
 /// </summary>
-internal ref struct FieldHash(Span<byte> initial)
+/// <param name="initial">Where fields are gathered.</param>
+/// <param name="sink">SHA-256, for more than that: what does not fit goes there, instead of growing. Null where little is hashed.</param>
+internal ref struct FieldHash(Span<byte> initial, IncrementalHash? sink = null)
 {
     private Span<byte> _buffer = initial;
     private byte[]? _rented;
@@ -31,7 +33,16 @@ internal ref struct FieldHash(Span<byte> initial)
     public Digest Sha256()
     {
         Span<byte> hash = stackalloc byte[Digest.Size];
-        SHA256.HashData(_buffer[.._length], hash);
+        if (sink is null)
+        {
+            SHA256.HashData(_buffer[.._length], hash);
+        }
+        else
+        {
+            sink.AppendData(_buffer[.._length]);
+            sink.GetHashAndReset(hash);
+        }
+
         return Finish(hash);
     }
 
@@ -58,6 +69,13 @@ internal ref struct FieldHash(Span<byte> initial)
     private Span<byte> Reserve(int size)
     {
         var needed = _length + 4 + size;
+        if (sink is not null && needed > _buffer.Length)
+        {
+            sink.AppendData(_buffer[.._length]);
+            _length = 0;
+            needed = 4 + size;
+        }
+
         if (needed > _buffer.Length)
         {
             var larger = ArrayPool<byte>.Shared.Rent(Math.Max(needed, 2 * _buffer.Length));

@@ -41,7 +41,7 @@ internal readonly record struct FingerprintedBody(BodyMeaning Kind, Digest Diges
             }
         }
 
-        return policy.FingerprintBody == FingerprintBody.Json && content?.JsonDigest(policy.FingerprintIgnore) is { } json
+        return policy.FingerprintBody == FingerprintBody.Json && content is not null && await content.JsonDigestAsync(policy.FingerprintIgnore) is { } json
             ? new FingerprintedBody(BodyMeaning.Json, json, IsWithoutBoundary: false)
             : new FingerprintedBody(BodyMeaning.Bytes, body.Digest, IsWithoutBoundary: false);
     }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Gateway.Configuration;
 using Gateway.Storage;
 
@@ -29,7 +30,14 @@ internal sealed class NearCopies : IDisposable
         _store.Forgotten += Forget;
     }
 
-    private sealed record Entry(RecordId Id, Fingerprint Fingerprint, ReadOnlyMemory<byte> Answer, long Since, TimeSpan Lives);
+    private sealed record Entry(RecordId Id, Fingerprint Fingerprint, ReadOnlyMemory<byte> Answer, long Since, TimeSpan Lives)
+    {
+        /// <summary>How many are reading it.</summary>
+        public int Pins { get; set; }
+
+        /// <summary>Removed while it was read: its bytes count until nobody does.</summary>
+        public bool IsGone { get; set; }
+    }
 
     /// <param name="id">The record.</param>
     /// <param name="fingerprint">On record.</param>
@@ -53,10 +61,26 @@ internal sealed class NearCopies : IDisposable
             Remove(id);
             _entries[id] = _byUse.AddFirst(new Entry(id, fingerprint, answer, since, lives < MaxAge ? lives : MaxAge));
             _bytes += Size(answer);
-            while (_entries.Count > _settings.MaxEntries || _bytes > _settings.MaxBytes)
+            MakeRoom();
+        }
+    }
+
+    /// <summary>Keeps a copy from going while it is read, so that it need not be counted anywhere else.</summary>
+    /// <param name="id">The record.</param>
+    /// <param name="body">Of the answer that is read.</param>
+    /// <returns>Until disposal; null when that body is not in a copy's own memory.</returns>
+    public IDisposable? Pin(RecordId id, ReadOnlyMemory<byte> body)
+    {
+        lock (_lock)
+        {
+            if (!_entries.TryGetValue(id, out var node) || body.IsEmpty
+                || !MemoryMarshal.TryGetArray(node.Value.Answer, out var copy) || !MemoryMarshal.TryGetArray(body, out var part) || copy.Array != part.Array)
             {
-                Remove(_byUse.Last!.Value.Id);
+                return null;
             }
+
+            node.Value.Pins++;
+            return new Pinned(this, node.Value);
         }
     }
 
@@ -110,9 +134,48 @@ internal sealed class NearCopies : IDisposable
         if (_entries.Remove(id, out var node))
         {
             _byUse.Remove(node);
-            _bytes -= Size(node.Value.Answer);
+            node.Value.IsGone = true;
+            _bytes -= node.Value.Pins == 0 ? Size(node.Value.Answer) : 0;
+        }
+    }
+
+    /// <summary>The least recently used that nobody reads go first.</summary>
+    private void MakeRoom()
+    {
+        var node = _byUse.Last;
+        while (node is not null && (_entries.Count > _settings.MaxEntries || _bytes > _settings.MaxBytes))
+        {
+            var next = node.Previous;
+            if (node.Value.Pins == 0)
+            {
+                Remove(node.Value.Id);
+            }
+
+            node = next;
+        }
+    }
+
+    private void Unpin(Entry entry)
+    {
+        lock (_lock)
+        {
+            entry.Pins--;
+            _bytes -= entry is { Pins: 0, IsGone: true } ? Size(entry.Answer) : 0;
         }
     }
 
     private static long Size(ReadOnlyMemory<byte> answer) => EntrySize + answer.Length;
+
+    private sealed class Pinned(NearCopies copies, Entry entry) : IDisposable
+    {
+        private Entry? _entry = entry;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _entry, null) is { } mine)
+            {
+                copies.Unpin(mine);
+            }
+        }
+    }
 }

@@ -41,7 +41,7 @@ internal static class OlderFingerprint
             }
         }
 
-        return version != RawBodies && policy.FingerprintBody == FingerprintBody.Json && content?.JsonDigest(policy.FingerprintIgnore) is { } json
+        return version != RawBodies && policy.FingerprintBody == FingerprintBody.Json && content is not null && await content.JsonDigestAsync(policy.FingerprintIgnore) is { } json
             ? new Fingerprint(Version, Compute(context, policy, null, json, question))
             : new Fingerprint(RawBodies, Compute(context, policy, null, body.Digest, question));
     }

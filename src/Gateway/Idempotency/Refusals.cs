@@ -122,8 +122,9 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
             stored = answer.Stored;
         }
 
-        // A client that reads slowly holds the answer in memory for as long.
-        if (!budget.TryTakeForReplay(stored.Body.Length))
+        // A client that reads slowly holds the answer in memory for as long; one that is a near copy is there, and counted, anyway.
+        using var near = copies.Pin(id, stored.Body);
+        if (near is null && !budget.TryTakeForReplay(stored.Body.Length))
         {
             await RefuseAsync(context, policy, Problem.StoreUnavailable, next, "The request was executed, and there is no room to give its recorded answer at the moment. Repeat it with the same key.", StoreRetryAfter, id);
             return;
@@ -137,7 +138,10 @@ internal sealed class Refusals(AnswerRecords records, NearCopies copies, BufferB
         }
         finally
         {
-            budget.Return(stored.Body.Length);
+            if (near is null)
+            {
+                budget.Return(stored.Body.Length);
+            }
         }
     }
 

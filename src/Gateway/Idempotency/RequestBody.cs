@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Security.Cryptography;
+using Gateway.Policies;
 using Gateway.Storage;
 
 namespace Gateway.Idempotency;
@@ -10,15 +11,17 @@ internal sealed class RequestBody : IAsyncDisposable
     private readonly HttpRequest _request;
     private readonly Stream _original;
     private readonly BufferBudget _budget;
-    private readonly long _room;
+    private readonly Func<string> _caller;
+    private string? _knownCaller;
+    private long _room;
     private byte[] _rented = [];
 
     /// <param name="request">Its body is replaced until disposal.</param>
-    /// <param name="budget">Where the room was taken from.</param>
-    /// <param name="room">In bytes.</param>
-    public RequestBody(HttpRequest request, BufferBudget budget, long room)
+    /// <param name="budget">Where room is taken from.</param>
+    public RequestBody(HttpRequest request, BufferBudget budget)
     {
-        (_request, _original, _budget, _room) = (request, request.Body, budget, room);
+        (_request, _original, _budget) = (request, request.Body, budget);
+        _caller = () => _knownCaller ??= CallerOf(); // the same when room is given back, whatever became of the fields
         Digest = Digest.From(SHA256.HashData([]));
     }
 
@@ -29,7 +32,37 @@ internal sealed class RequestBody : IAsyncDisposable
     public ReadOnlyMemory<byte> Bytes { get; private set; }
 
     /// <summary>A pooled buffer that lives as long as the body.</summary>
-    public byte[] Rent(int length) => _rented = ArrayPool<byte>.Shared.Rent(length);
+    public Memory<byte> Buffer => _rented;
+
+    /// <summary>Takes room for so many bytes beside the buffer.</summary>
+    /// <returns>False when there is none.</returns>
+    public bool TryHold(long bytes)
+    {
+        if (!_budget.TryTakeForRequest(bytes, _room, _caller))
+        {
+            return false;
+        }
+
+        _room += bytes;
+        return true;
+    }
+
+    /// <summary>Makes the buffer at least as large, and keeps what is in it.</summary>
+    /// <returns>False when there is no room.</returns>
+    public bool TryGrow(int size)
+    {
+        var larger = ArrayPool<byte>.Shared.Rent(size);
+        if (!TryHold(larger.Length - _rented.Length))
+        {
+            ArrayPool<byte>.Shared.Return(larger);
+            return false;
+        }
+
+        _rented.CopyTo(larger, 0);
+        ReturnBuffer();
+        _rented = larger;
+        return true;
+    }
 
     /// <summary>Puts the first bytes of the buffer in the place of the request's body.</summary>
     public void UseBuffer(int length)
@@ -38,6 +71,9 @@ internal sealed class RequestBody : IAsyncDisposable
         Digest = Digest.From(SHA256.HashData(Bytes.Span));
         _request.Body = new MemoryStream(_rented, 0, length, writable: false);
     }
+
+    /// <summary>Puts the first bytes of the buffer, and then what was not read yet, in the place of the request's body. To be read once.</summary>
+    public Stream UseRest(int length) => _request.Body = new PrefixedStream(_rented.AsMemory(0, length), _original);
 
     /// <summary>Puts a stream in the place of the request's, to be read from its beginning.</summary>
     public void UseStream(Stream replacement, in Digest digest)
@@ -80,13 +116,32 @@ internal sealed class RequestBody : IAsyncDisposable
         }
         finally
         {
-            if (_rented.Length > 0)
-            {
-                ArrayPool<byte>.Shared.Return(_rented);
-                _rented = [];
-            }
-
-            _budget.Return(_room);
+            ReturnBuffer();
+            _budget.ReturnOfRequest(_room, _caller);
+            _room = 0;
         }
+    }
+
+    private void ReturnBuffer()
+    {
+        if (_rented.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_rented);
+            _rented = [];
+        }
+    }
+
+    /// <summary>By the first credential that it has, else by address.</summary>
+    private string CallerOf()
+    {
+        foreach (var field in Selector.CredentialFields)
+        {
+            if (_request.Headers[field.Name] is { Count: > 0 } values)
+            {
+                return $"{field.Name}: {values}";
+            }
+        }
+
+        return _request.HttpContext.Connection.RemoteIpAddress?.ToString() ?? "";
     }
 }

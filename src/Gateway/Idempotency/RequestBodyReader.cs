@@ -16,7 +16,7 @@ internal enum BodyRead
     /// <summary>Larger than the policy allows.</summary>
     TooLarge,
 
-    /// <summary>No room for it at the moment: the budget is used up. Nothing of it was read.</summary>
+    /// <summary>No room for it at the moment: the budget is used up. What was read of it, and the rest, can still be forwarded once.</summary>
     NoRoom,
 
     /// <summary>No room for the rest of it (the disk is full): what was read is gone, and it cannot be forwarded.</summary>
@@ -31,7 +31,7 @@ internal enum BodyRead
 
 /// <summary>
 /// Reads and hashes the whole request body before anything is claimed. Up to 64 KiB stay in memory, more goes through a temporary file
-/// unless the policy looks into bodies; what is in memory counts against the budget of all requests.
+/// unless the policy looks into bodies; what is in memory counts against the budget of all requests, as it arrives.
 /// </summary>
 internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limits, TimeProvider time)
 {
@@ -41,13 +41,10 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
     /// <summary>In bytes: how much goes through the hash and into the file at a time.</summary>
     private const int CopySize = 16 * 1024;
 
-    /// <summary>In bytes, for a body that comes chunked or goes through a file.</summary>
-    private const int SpoolMemory = MemoryThreshold + CopySize;
+    /// <summary>In bytes: the first piece of a body.</summary>
+    private const int FirstSize = 4 * 1024;
 
-    /// <summary>What a parsed body takes with its bytes, as a multiple of them; roughly, for ordinary documents.</summary>
-    private const int ParsedSize = 4;
-
-    /// <returns>The body when Ok; also when it is too large and was begun to be read, to be disposed.</returns>
+    /// <returns>The body when Ok; also when it is too large or there is no room, and it was begun to be read, to be disposed.</returns>
     /// <exception cref="IOException">The client broke off, or sent a malformed body (<see cref="BadHttpRequestException"/>).</exception>
     public async ValueTask<(BodyRead Result, RequestBody? Body)> ReadAsync(HttpContext context, IdempotencyPolicy policy)
     {
@@ -59,14 +56,7 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
 
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: false })
         {
-            return (BodyRead.Ok, new RequestBody(request, budget, 0));
-        }
-
-        // What the policy looks into is held as a whole; how long a chunked body is shows when it has been read.
-        var room = policy.ParsesBody ? ParsedSize * ((request.ContentLength ?? policy.MaxRequestBodyBytes) + CopySize) : Math.Min(request.ContentLength ?? SpoolMemory, SpoolMemory);
-        if (!budget.TryTakeForRequest(room))
-        {
-            return (BodyRead.NoRoom, null);
+            return (BodyRead.Ok, new RequestBody(request, budget));
         }
 
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
@@ -75,14 +65,12 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
             limit.MaxRequestBodySize = null;
         }
 
-        var held = new RequestBody(request, budget, room);
-        var result = BodyRead.NoRoom;
+        var held = new RequestBody(request, budget);
+        var result = BodyRead.Lost;
         using var deadline = new CancellationTokenSource(policy.Mode == PolicyMode.Observe ? Timeout.InfiniteTimeSpan : limits.RequestBodyTimeout, time);
         try
         {
-            result = request.ContentLength is { } length && (length <= MemoryThreshold || policy.ParsesBody)
-                ? await ReadKnownAsync(held, request.Body, (int)length, deadline.Token)
-                : await SpoolAsync(held, request.Body, policy, deadline.Token);
+            result = await FillAsync(held, request, policy, deadline.Token);
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested)
         {
@@ -99,30 +87,68 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
         }
         finally
         {
-            if (result is not (BodyRead.Ok or BodyRead.TooLarge))
+            if (!IsReadable(result))
             {
                 await held.DisposeAsync();
             }
         }
 
-        return (result, result is BodyRead.Ok or BodyRead.TooLarge ? held : null);
+        return (result, IsReadable(result) ? held : null);
     }
+
+    private static bool IsReadable(BodyRead result) => result is BodyRead.Ok or BodyRead.TooLarge or BodyRead.NoRoom;
 
     /// <summary>Whether reading failed for a reason of ours (a full disk), not the client's.</summary>
     private static bool IsOurs(Exception e) =>
         e is UnauthorizedAccessException || (e is IOException and not (BadHttpRequestException or ConnectionResetException or EndOfStreamException));
 
-    private static async ValueTask<BodyRead> ReadKnownAsync(RequestBody held, Stream source, int length, CancellationToken cancellationToken)
+    /// <summary>Into memory, with room for what is there; what is too large for memory, and is not looked into, goes on through a file.</summary>
+    private static async ValueTask<BodyRead> FillAsync(RequestBody held, HttpRequest request, IdempotencyPolicy policy, CancellationToken cancellationToken)
     {
-        await source.ReadExactlyAsync(held.Rent(length).AsMemory(0, length), cancellationToken);
+        var source = request.Body;
+        var most = policy.MaxRequestBodyBytes;
+        var length = 0;
+        while (length != request.ContentLength)
+        {
+            if (length == MemoryThreshold && !policy.ParsesBody)
+            {
+                return await SpoolAsync(held, held.UseRest(length), policy, cancellationToken);
+            }
+
+            if (length == held.Buffer.Length)
+            {
+                // Four times as much; who has sent 64 KiB of an announced length gets room for all of it.
+                var end = request.ContentLength ?? most + 1;
+                var size = length >= MemoryThreshold && request.ContentLength is not null ? end : Math.Min(Math.Max(FirstSize, 4L * length), end);
+                if (!held.TryGrow((int)Math.Max(size, length + 1)))
+                {
+                    held.UseRest(length);
+                    return BodyRead.NoRoom;
+                }
+            }
+
+            var read = await source.ReadAsync(held.Buffer[length..], cancellationToken);
+            if (read == 0)
+            {
+                break;
+            }
+
+            length += read;
+            if (length > most)
+            {
+                held.UseRest(length);
+                return BodyRead.TooLarge;
+            }
+        }
+
         held.UseBuffer(length);
-        return BodyRead.Ok;
+        return !policy.ParsesBody || held.TryHold(ParsedBody.SizeOf(held.Bytes.Span)) ? BodyRead.Ok : BodyRead.NoRoom;
     }
 
     private static async ValueTask<BodyRead> SpoolAsync(RequestBody held, Stream source, IdempotencyPolicy policy, CancellationToken cancellationToken)
     {
         var buffer = new byte[CopySize].AsMemory();
-        var spool = new FileBufferingReadStream(source, MemoryThreshold);
+        var spool = new FileBufferingReadStream(source, memoryThreshold: 0);
         held.UseStream(spool, default);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var total = 0L;
@@ -142,14 +168,6 @@ internal sealed class RequestBodyReader(BufferBudget budget, LimitSettings limit
 
         spool.Position = 0;
         held.UseStream(spool, Digest.From(hash.GetHashAndReset()));
-        if (policy.ParsesBody)
-        {
-            await using (spool)
-            {
-                await ReadKnownAsync(held, spool, (int)total, cancellationToken);
-            }
-        }
-
         return BodyRead.Ok;
     }
 }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Gateway.Policies;
@@ -16,10 +17,11 @@ internal sealed class RequestContent : IDisposable
 
     private readonly JsonDocument? _json;
     private readonly IReadOnlyDictionary<string, StringValues> _form;
+    private readonly bool _isLarge;
 
-    private RequestContent(JsonDocument? json, IReadOnlyDictionary<string, StringValues> form)
+    private RequestContent(JsonDocument? json, IReadOnlyDictionary<string, StringValues> form, bool isLarge = false)
     {
-        (_json, _form) = (json, form);
+        (_json, _form, _isLarge) = (json, form, isLarge);
     }
 
     /// <param name="contentType">Decides what the bytes are.</param>
@@ -36,29 +38,15 @@ internal sealed class RequestContent : IDisposable
             return new RequestContent(null, await MultipartParts.ReadFieldsAsync(boundary, bytes));
         }
 
-        return new RequestContent(TryParseJson(bytes), new Dictionary<string, StringValues>());
+        var isLarge = LargeBodies.IsLarge(bytes.Length);
+        return new RequestContent(isLarge ? await LargeBodies.RunAsync(() => TryParseJson(bytes)) : TryParseJson(bytes), new Dictionary<string, StringValues>(), isLarge);
     }
 
     /// <summary>A digest of the JSON value (<see cref="CanonicalJson"/>); null when the body is none.</summary>
-    public Digest? JsonDigest(IReadOnlyList<string> ignore)
-    {
-        if (_json is null)
-        {
-            return null;
-        }
-
-        try
-        {
-            var hash = new FieldHash(stackalloc byte[512]);
-            CanonicalJson.AddTo(ref hash, _json.RootElement, ignore);
-            return hash.Sha256();
-        }
-        catch (InvalidOperationException)
-        {
-            // Text that is not Unicode (a lone surrogate): nothing that JSON parsers agree on.
-            return null;
-        }
-    }
+    public async ValueTask<Digest?> JsonDigestAsync(IReadOnlyList<string> ignore) =>
+        _json is null ? null
+        : _isLarge ? await LargeBodies.RunAsync(() => JsonDigest(_json, ignore))
+        : JsonDigest(_json, ignore);
 
     public StringValues FormValues(string name) => _form.GetValueOrDefault(name);
 
@@ -92,7 +80,33 @@ internal sealed class RequestContent : IDisposable
         }
     }
 
-    public void Dispose() => _json?.Dispose();
+    public void Dispose()
+    {
+        if (_isLarge && _json is not null)
+        {
+            LargeBodies.Dispose(_json);
+        }
+        else
+        {
+            _json?.Dispose();
+        }
+    }
+
+    private static Digest? JsonDigest(JsonDocument json, IReadOnlyList<string> ignore)
+    {
+        try
+        {
+            using var sink = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            var hash = new FieldHash(stackalloc byte[1024], sink);
+            CanonicalJson.AddTo(ref hash, json.RootElement, ignore);
+            return hash.Sha256();
+        }
+        catch (InvalidOperationException)
+        {
+            // Text that is not Unicode (a lone surrogate): nothing that JSON parsers agree on.
+            return null;
+        }
+    }
 
     private static JsonDocument? TryParseJson(ReadOnlyMemory<byte> bytes)
     {

@@ -46,6 +46,66 @@ public sealed class CheckCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task MistypedNames_AreAnsweredWithWhatWasMeant()
+    {
+        var (exitCode, _, errors) = await CheckAsync("""
+            {
+              "Store": { "Kind": "Rediss" },
+              "Idempotency": { "Policies": { "payments": { "Lease": "86400", "Retension": "24h", "Retention": "24:00:00" } } },
+              "ReverseProxy": {
+                "Routes": { "orders": { "ClusterId": "legcay", "Match": { "Path": "/orders" }, "Metdata": {}, "Metadata": { "Idempotency": "paymnets" } } },
+                "Clusters": { "legacy": { "Destinations": { "one": { "Address": "http://127.0.0.1:5001/" } } } }
+              },
+              "Logging": { "Console": { "FormatterName": "jsno" } }
+            }
+            """);
+
+        Assert.Equal(2, exitCode);
+        string[] expected =
+        [
+            "did you mean Redis?", "write 86400s (1.00:00:00)", "did you mean Retention?", "write 1.00:00:00", "did you mean legacy?", "did you mean Metadata?", "did you mean payments?",
+            "did you mean json?",
+        ];
+        Assert.All(expected, words => Assert.Contains(words, errors, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("{\n  \"Store\": {\n  },\n\n\n\n  \"Admin\" 5\n}", "line 7, column 11: ")]
+    [InlineData("{\n  # of the store\n  \"Store\": {}\n}", "line 2, column 3: ", "A comment begins with //.")]
+    public async Task AMistakeInTheJson_HasItsPlaceAsEditorsCount(string json, params string[] expected)
+    {
+        var (exitCode, _, errors) = await CheckAsync(json);
+
+        Assert.Equal(2, exitCode);
+        Assert.All(expected, words => Assert.Contains(words, errors, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("24h", "1.00:00:00")]
+    [InlineData("1.00:00:00", "1.00:00:00")]
+    [InlineData("90m", "01:30:00")]
+    [InlineData("1d12h", "1.12:00:00")]
+    public async Task Durations_AreWrittenAsPeopleDo_AndTheSumIsSaid(string written, string shown)
+    {
+        var (exitCode, output, errors) = await CheckAsync($$"""
+            {
+              "Idempotency": { "Policies": { "p": { "Retention": "{{written}}" } } },
+              "ReverseProxy": {
+                "Routes": {
+                  "a": { "ClusterId": "c", "Match": { "Path": "/a" }, "Metadata": { "Idempotency": "p" } },
+                  "b": { "ClusterId": "c", "Match": { "Path": "/b" } }
+                },
+                "Clusters": { "c": { "Destinations": { "one": { "Address": "http://127.0.0.1:5001/" } } } }
+              }
+            }
+            """);
+
+        Assert.Equal((0, ""), (exitCode, errors));
+        Assert.Contains($"  {shown}  ", output, StringComparison.Ordinal);
+        Assert.EndsWith("OK: 2 routes, 1 protected\n", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task AFileThatIsMissing_IsAMistakeToo()
     {
         var (exitCode, _, errors) = await GatewayProcess.RunToEndAsync("check", "--config", Path.Combine(_directory.FullName, "none.json"));

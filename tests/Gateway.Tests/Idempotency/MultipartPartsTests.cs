@@ -20,7 +20,7 @@ public sealed class MultipartPartsTests
     [InlineData("application/json", null)]
     [InlineData("", null)]
     [InlineData(null, null)]
-    public void TheBoundary_IsReadFromTheContentType(string? contentType, string? boundary) => Assert.Equal(boundary, MultipartParts.BoundaryOf(contentType));
+    public void TheBoundary_IsReadFromTheContentType(string? contentType, string? boundary) => Assert.Equal(boundary, MultipartParts.FormBoundaryOf(contentType));
 
     [Fact]
     public void ABoundary_HasAtMost70Characters()

@@ -45,6 +45,30 @@ public sealed class NearCopiesTests : IAsyncLifetime
         Assert.Equal([true, false, true], new[] { one, two, three }.Select(id => copies.TryFind(id, out _)));
     }
 
+    /// <summary>It is counted here, and need not be counted again by whoever reads it: so its memory must not leave the account before it is free.</summary>
+    [Fact]
+    public void WhatIsRead_StaysAndCounts_UntilNobodyReadsIt()
+    {
+        using var copies = Open(maxEntries: 1000, maxBytes: 10_000);
+        var (read, other) = (NewId(), NewId());
+        Add(copies, read, 6000);
+        Assert.True(copies.TryFind(read, out var found));
+        Assert.Null(copies.Pin(other, found.Answer));
+        Assert.Null(copies.Pin(read, found.Answer.ToArray()));
+
+        using (copies.Pin(read, found.Answer[10..]))
+        using (copies.Pin(read, found.Answer[10..]))
+        {
+            Add(copies, other, 6000);
+            Assert.Equal((true, false), (copies.TryFind(read, out _), copies.TryFind(other, out _)));
+            Add(copies, read, 6000); // the record anew: the old answer is still being read
+            Assert.False(copies.TryFind(read, out _));
+        }
+
+        Add(copies, other, 6000);
+        Assert.True(copies.TryFind(other, out _));
+    }
+
     [Fact]
     public void TheirBytes_AreBounded()
     {

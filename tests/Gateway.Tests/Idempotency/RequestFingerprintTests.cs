@@ -233,11 +233,12 @@ public sealed class RequestFingerprintTests
         context.Request.Headers.Range = "bytes=0-1";
         context.Request.Headers.UserAgent = "does not matter";
         var meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>();
-        var body = new RequestBody(context.Request, new BufferBudget(new LimitSettings(), new GatewayMetrics(meters)), 0);
+        var body = new RequestBody(context.Request, new BufferBudget(new LimitSettings(), new GatewayMetrics(meters)));
         var bytes = Encoding.UTF8.GetBytes(text);
         if (bytes.Length > 0)
         {
-            bytes.CopyTo(body.Rent(bytes.Length), 0);
+            Assert.True(body.TryGrow(bytes.Length));
+            bytes.CopyTo(body.Buffer);
             body.UseBuffer(bytes.Length);
         }
 

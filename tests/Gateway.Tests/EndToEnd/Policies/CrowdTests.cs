@@ -56,6 +56,56 @@ public abstract class CrowdTests(PolicyGateways gateways, ITestOutputHelper outp
         }
     }
 
+    /// <summary>Each end of a lock wakes one request of each gateway, however many wait; it asks, is told to wait, and asks again.</summary>
+    [StoreFact]
+    public async Task OfManyWhoWaitForALock_OneIsWokenAtATime()
+    {
+        const int Each = 50;
+        var seat = PolicyGateways.NewPath("long-queue");
+        var running = 0;
+        var most = 0;
+        gateways.AnswerAt(seat, async context =>
+        {
+            most = Math.Max(most, Interlocked.Increment(ref running));
+            await Task.Delay(10);
+            Interlocked.Decrement(ref running);
+            await gateways.Backend.AnswerCreatedAsync(context);
+        });
+        await QuietAsync();
+        var before = await CountOperationsAsync();
+        var watch = Stopwatch.StartNew();
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, Each * gateways.Gateways.Count).Select(i =>
+            gateways.PostAsync(gateways.Gateways[i % gateways.Gateways.Count], seat, EmbeddedGateway.NewKey(), "{}", ("Authorization", $"{i}"))));
+
+        var (all, operations) = (answers.Length, await CountOperationsAsync() - before);
+        output.WriteLine($"{all} requests for one lock: {operations} store operations in {watch.Elapsed.TotalSeconds:0.0} s");
+        Assert.All(answers, answer => Assert.Equal(201, answer.Status));
+        Assert.Equal((all, 1), (gateways.ArrivalsAt(seat).Count, most));
+
+        // Of each: the key's claim and end, the lock's claim and end, and its first place in the line, where each end of the others' is heard.
+        var polls = (int)(watch.Elapsed / PollInterval) + 4;
+        Assert.InRange(operations, 4 * all, ((7 + (2 * gateways.Gateways.Count)) * all * StepsOfALook) + (gateways.Gateways.Count * polls * StepsOfALook));
+    }
+
+    [StoreFact]
+    public async Task ALockHasSoManyWaiters_AndNoMore()
+    {
+        var seat = PolicyGateways.NewPath("long-queue");
+        using var held = gateways.HoldAt(seat);
+        var first = gateways.PostAsync(gateways.First, seat, EmbeddedGateway.NewKey(), "{}", ("Authorization", "first"));
+        await gateways.ArrivedAsync(seat);
+
+        var waiting = Enumerable.Range(0, 61).Select(i => gateways.PostAsync(gateways.First, seat, EmbeddedGateway.NewKey(), "{}", ("Authorization", $"{i}"))).ToList();
+        var refused = await await Task.WhenAny(waiting).WaitAsync(Bounds.Wait);
+        Assert.Equal(60, waiting.Count(answer => !answer.IsCompleted));
+        held.Release();
+
+        Expect.Problem(409, "resource-locked", refused);
+        Assert.Equal(201, (await first).Status);
+        Assert.Equal(60, (await Task.WhenAll(waiting)).Count(answer => answer.Status == 201));
+    }
+
     /// <summary>How many steps of the gateways the store has executed.</summary>
     protected abstract Task<int> CountOperationsAsync();
 
@@ -97,7 +147,7 @@ public sealed class RedisCrowdGateways : RedisPolicyGateways
 {
     protected override int Count => 3;
 
-    protected override bool Has(string policy) => policy is "crowd" or "queue";
+    protected override bool Has(string policy) => policy is "crowd" or "queue" or "long-queue";
 }
 
 /// <summary>As <see cref="RedisCrowdGateways"/>.</summary>
@@ -105,7 +155,7 @@ public class PostgresCrowdGateways : PostgresPolicyGateways
 {
     protected override int Count => 3;
 
-    protected override bool Has(string policy) => policy is "crowd" or "queue";
+    protected override bool Has(string policy) => policy is "crowd" or "queue" or "long-queue";
 }
 
 /// <summary>Three gateways for a crowd that waits, patient with a server that counts.</summary>
@@ -113,7 +163,7 @@ public sealed class CountedPostgresGateways : PostgresCrowdGateways
 {
     protected override object StoreSection => GatewayConfig.Postgres(Postgres.ConnectionString, timeout: "00:00:05");
 
-    protected override bool Has(string policy) => policy is "crowd"; // whose lease is long enough for that timeout
+    protected override bool Has(string policy) => policy is "crowd" or "long-queue"; // whose lease is long enough for that timeout
 
     protected override Task<PostgresServer> StartServerAsync() => PostgresServer.StartCountingAsync();
 }

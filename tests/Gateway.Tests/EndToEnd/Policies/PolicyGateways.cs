@@ -43,6 +43,7 @@ public abstract class PolicyGateways : IAsyncLifetime
         ["seat"] = new { Lease = BriefLease, Lock = new { On = "route:seat" } },
         ["retry-seat"] = new { Lease = BriefLease, Uncertain = new { Retries = "Retry" }, Lock = new { On = "route:seat" } },
         ["queue"] = new { Lease = BriefLease, Lock = new { On = "route:seat", Contention = "Wait", MaxWait = "00:00:10" } },
+        ["long-queue"] = new { Lock = new { On = "route:seat", Contention = "Wait", MaxWait = "60s", MaxWaiters = 60 } },
         ["alone"] = new { Lease = BriefLease, Key = Array.Empty<string>(), Lock = new { On = "route:seat" } },
         ["several"] = new { Lease = BriefLease, Lock = new { On = (string[])["route:seat", "body:/show", "header:X-House"] } },
         ["streamed"] = new { Lease = BriefLease, Response = new { Delivery = "Streamed", MaxBodyBytes = SmallLimit } },
@@ -107,7 +108,7 @@ public abstract class PolicyGateways : IAsyncLifetime
             new("/probe-http2/{id}", Backend.Http2Url, "probe", HttpVersion: "2"),
         };
         routes.AddRange(((string[])["wait", "crowd", "short", "narrow", "retry", "streamed", "observe", "brief"]).Select(policy => new GatewayRoute($"/{policy}/{{**rest}}", Backend.Url, policy)));
-        routes.AddRange(((string[])["seat", "retry-seat", "queue", "alone", "several"]).Select(policy => new GatewayRoute($"/{policy}/{{seat}}", Backend.Url, policy)));
+        routes.AddRange(((string[])["seat", "retry-seat", "queue", "long-queue", "alone", "several"]).Select(policy => new GatewayRoute($"/{policy}/{{seat}}", Backend.Url, policy)));
         routes.AddRange(((string[])["streamed", "observe"]).Select(policy => new GatewayRoute($"/{policy}-down/{{**rest}}", Nowhere, policy)));
         routes.Add(new GatewayRoute("/plain-down/{**rest}", Nowhere, Policy: null));
         var config = GatewayConfig.Write(
