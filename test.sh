@@ -32,11 +32,24 @@ apt_get() {
 # has PROGRAM: in PATH, or where Debian keeps the programs of PostgreSQL's server.
 has() { command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null; }
 
+# A server's package starts it where an init system runs; here it must not run but for the tests.
+install_stopped() {
+  local policy=/usr/sbin/policy-rc.d made=false status
+  if [[ ! -e "$policy" ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy" && made=true
+  fi
+  apt_get install -qq -y --no-install-recommends "$1"
+  status=$?
+  if [[ "$made" == true ]]; then "${as_root[@]}" rm "$policy"; fi
+  return $status
+}
+
 # need PROGRAM PACKAGE: installs Debian's package when the program is missing.
 need() {
+  PATH+=:/usr/sbin:/sbin # not in a user's
   if has "$1"; then return; fi
   echo "test.sh: $1 is missing, installing Debian's $2"
-  if command -v apt-get >/dev/null && apt_get update -qq && apt_get install -qq -y --no-install-recommends "$2" && has "$1"; then
+  if command -v apt-get >/dev/null && apt_get update -qq && install_stopped "$2" && has "$1"; then
     return
   fi
   if [[ "${CI:-}" == true ]]; then
@@ -48,15 +61,9 @@ need() {
 
 # Sets what tells the tests that there is an engine and that nothing else will do; see tests/containers/engine.sh.
 start_engine() {
-  PATH+=:/usr/sbin:/sbin # not in a user's
-  # A daemon's package starts it where an init system runs; this one must not run but here.
-  local policy=/usr/sbin/policy-rc.d program made=false
-  if [[ ! -e "$policy" ]]; then
-    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy" && made=true
-  fi
+  local program
   need dockerd docker.io
   need docker docker-cli
-  if [[ "$made" == true ]]; then "${as_root[@]}" rm "$policy"; fi
   need debootstrap debootstrap
   need ip iproute2
   for program in dockerd docker debootstrap ip; do
@@ -102,6 +109,7 @@ fi
 if [[ -z "${REDIS_URL:-}" ]]; then need redis-server redis-server; fi
 if [[ -z "${POSTGRES_URL:-}" ]]; then need postgres postgresql; fi
 need faketime faketime
+need nginx nginx-light
 need node nodejs
 need npm npm
 

@@ -10,6 +10,11 @@ const server = new grpc.Server();
 server.addService(service, {
   Create: (call, callback) => {
     arrivals.push(call.metadata.get('idempotency-key')[0] ?? null);
+    const failure = { unavailable: grpc.status.UNAVAILABLE, late: grpc.status.DEADLINE_EXCEEDED, wrong: grpc.status.INVALID_ARGUMENT }[call.request];
+    if (failure && arrivals.filter(arrival => arrival === call.metadata.get('idempotency-key')[0]).length === 1) {
+      callback({ code: failure, details: call.request });
+      return;
+    }
     callback(null, `order ${arrivals.length} of ${call.request}`);
   },
 });
@@ -26,6 +31,9 @@ const create = (idempotencyKey, text) => new Promise(resolve => {
 });
 
 const calls = [await create(key, 'tea'), await create(key, 'tea'), await create(key, 'milk'), await create(null, 'tea')];
+for (const failure of ['unavailable', 'late', 'wrong']) {
+  calls.push(await create(`${key}-${failure}`, failure), await create(`${key}-${failure}`, failure));
+}
 console.log(JSON.stringify({ arrivals, calls }));
 orders.close();
 server.forceShutdown();

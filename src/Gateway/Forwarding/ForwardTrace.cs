@@ -15,6 +15,26 @@ internal class ForwardTrace
     /// <summary>The backend's status code, once its header section was read.</summary>
     public int? Status { get; set; }
 
+    /// <summary>It is an answer of gRPC, whose own status counts: in its header section when it has nothing else, else in its trailer fields.</summary>
+    public bool IsGrpc { get; set; }
+
+    /// <summary>The gRPC status of an answer that is nothing but its header section ("Trailers-Only" in gRPC's mapping to HTTP/2).</summary>
+    public string? GrpcStatus { get; set; }
+
+    /// <summary>
+    /// The status code that says the same as the answer: of gRPC's codes (google.rpc.Code), which all come with a 200, that of those which tell whether
+    /// the call was served. Known when the body has been read.
+    /// </summary>
+    public int? Meaning => Status is 200 && IsGrpc ? (GrpcStatus ?? TrailerOf("grpc-status")) switch
+    {
+        "1" or "4" => 504, // CANCELLED, DEADLINE_EXCEEDED
+        "7" => 403, // PERMISSION_DENIED
+        "8" => 429, // RESOURCE_EXHAUSTED
+        "14" => 503, // UNAVAILABLE
+        "16" => 401, // UNAUTHENTICATED
+        _ => Status,
+    } : Status;
+
     /// <summary>
     /// The body has neither a length nor chunks, so that a cut-off body looks complete (RFC 9112, section 6.3, item 8).
     /// </summary>
@@ -28,6 +48,8 @@ internal class ForwardTrace
 
     /// <summary>The answer ends with trailer fields, which a recorded answer cannot carry. Known when the body has been read.</summary>
     public bool HasTrailers => AnnouncesTrailers || Trailers?.NonValidated.Count > 0;
+
+    private string? TrailerOf(string name) => Trailers?.NonValidated.TryGetValues(name, out var values) is true ? values.ToString() : null;
 
     /// <summary>It stands on a lease: it is looked at and arrives once whatever its method, which a transform may have changed.</summary>
     public virtual bool IsLeased => false;

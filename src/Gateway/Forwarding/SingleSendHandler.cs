@@ -70,6 +70,8 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             trace.Unframed = IsUnframed(response);
             trace.AnnouncesTrailers = response.Headers.Contains("Trailer");
             trace.Trailers = response.TrailingHeaders;
+            trace.IsGrpc = response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var type) && type.ToString().StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase);
+            trace.GrpcStatus = response.Headers.NonValidated.TryGetValues("grpc-status", out var grpc) ? grpc.ToString() : null;
 
             // The gateway's own word, which clients must be able to believe. A backend's own Idempotent-Replayed stays: it knows keys itself.
             response.Headers.Remove("Idempotency-Status");

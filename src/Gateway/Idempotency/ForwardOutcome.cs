@@ -87,7 +87,7 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         : noStore ? TombstoneReason.NoStore
         : TombstoneReason.None;
 
-    private static ForwardOutcome ClassifyAnswer(in ForwardReport report, IdempotencyPolicy policy) => report.Trace.Status switch
+    private static ForwardOutcome ClassifyAnswer(in ForwardReport report, IdempotencyPolicy policy) => report.Trace.Meaning switch
     {
         null => new(OutcomeKind.NotForwarded),
         _ when report.IsReleasingRedirect => new(OutcomeKind.Refused),

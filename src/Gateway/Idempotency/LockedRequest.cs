@@ -18,7 +18,8 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RouteTimes 
 
         // Once the answer has begun, a client that is gone ends it: it may never end by itself. The lock is then left to its lease.
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(drain.GiveUp);
-        context.Response.OnStarting(() => clientAborted.IsCancellationRequested ? stop.CancelAsync() : Task.CompletedTask);
+        var isForwarding = true; // an answer without content begins when all of this is over
+        context.Response.OnStarting(() => isForwarding && clientAborted.IsCancellationRequested ? stop.CancelAsync() : Task.CompletedTask);
         await using var gone = clientAborted.Register(() =>
         {
             if (context.Response.HasStarted)
@@ -43,6 +44,7 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RouteTimes 
         }
         finally
         {
+            isForwarding = false;
             context.RequestAborted = clientAborted;
             context.Request.Body = body;
             context.Features.Set(client);

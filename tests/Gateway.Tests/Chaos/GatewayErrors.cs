@@ -11,16 +11,13 @@ internal sealed partial class GatewayErrors
     /// </summary>
     private static readonly string[] AlarmIds = ["2006", "2007", "2010", "2011", "2015"];
 
-    /// <summary>Of an error that the product did not foresee, the first lines are shown.</summary>
-    private const int LinesOfException = 8;
-
     private readonly SortedDictionary<string, int> _counts = [];
     private readonly List<string> _alarms = [];
     private readonly List<string> _unforeseen = [];
 
     public IReadOnlyList<string> Alarms => _alarms;
 
-    /// <summary>The first lines of errors that are none of the gateway's own events, to be looked into: a process that is being ended may have some.</summary>
+    /// <summary>Errors that are none of the gateway's own events, to be looked into: a process that is being ended may have some.</summary>
     public IReadOnlyList<string> Unforeseen => _unforeseen;
 
     [GeneratedRegex(@"\b(?:fail|crit): [\w.]+\[(\d+)\]|^(Unhandled exception)")]
@@ -29,20 +26,20 @@ internal sealed partial class GatewayErrors
     public static GatewayErrors In(IReadOnlyList<string> lines)
     {
         var errors = new GatewayErrors();
-        for (var i = 0; i < lines.Count; i++)
+        foreach (var line in lines)
         {
-            if (ErrorLine.Match(lines[i]) is { Success: true } match)
+            if (ErrorLine.Match(line) is { Success: true } match)
             {
                 var id = match.Groups[1].Success ? match.Groups[1].Value : "unhandled";
                 errors._counts[id] = errors._counts.GetValueOrDefault(id) + 1;
                 if (IsUnforeseen(id))
                 {
-                    errors._unforeseen.Add(string.Join('\n', lines.Skip(i).Take(LinesOfException)));
+                    errors._unforeseen.Add(line);
                 }
 
                 if (id == "unhandled" || AlarmIds.Contains(id))
                 {
-                    errors._alarms.Add(lines[i]);
+                    errors._alarms.Add(line);
                 }
             }
         }

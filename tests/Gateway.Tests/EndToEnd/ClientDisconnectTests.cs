@@ -43,6 +43,32 @@ public sealed class ClientDisconnectTests(EmbeddedGateway gateway) : IClassFixtu
         Assert.StartsWith("{\"execution\":", retry.Text, StringComparison.Ordinal);
     }
 
+    /// <summary>Its answer begins when the request's way is over, and with it what ends a forward whose client is gone.</summary>
+    [Fact]
+    public async Task AClientThatHangsUp_WhileALockedRequestIsAnsweredWithoutContent_IsNoError()
+    {
+        await using var backend = await ScriptedBackend.StartAsync();
+        using var working = new SyncPoint();
+        backend.Handler = async context =>
+        {
+            await working.Released;
+            context.Response.StatusCode = 204;
+        };
+        await using var own = await GatewayProcess.StartAsync(GatewayConfig.Write(
+            GatewayConfig.Embedded, new { alone = new { Key = Array.Empty<string>(), Lock = new { On = "query:seat" } } }, new GatewayRoute("/{**rest}", backend.Url, "alone")));
+        await using var client = await RawClient.ConnectAsync(own.Url);
+        await client.SendAsync("POST /seats?seat=1 HTTP/1.1\r\nHost: gateway\r\nContent-Length: 0\r\n\r\n");
+        await backend.WaitForArrivalsAsync(1);
+
+        client.Abort();
+        await Task.Delay(Watch);
+        working.Release();
+        await Eventually.TrueAsync(async () => (await KeyedRequests.PostAsync(gateway.Client, own.Url + "/seats?seat=1", key: null)).Status == 204, "the lock is free");
+
+        Assert.Equal(0, await own.TerminateAsync());
+        Assert.DoesNotContain(own.Output, line => line.Contains("nhandled exception", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task AClientThatHangsUp_WhileALargeAnswerIsOnItsWay_LeavesTheKeySettled()
     {
