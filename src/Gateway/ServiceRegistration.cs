@@ -55,7 +55,7 @@ internal static class ServiceRegistration
         builder.Services.Configure<JsonConsoleFormatterOptions>(format => format.TimestampFormat = LineFormatter.Timestamp.TrimEnd());
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning)
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error) // only YARP's session affinity uses it
-            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level >= LogLevel.Warning && start.IsOver)
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => level == LogLevel.Critical || (level == LogLevel.Error && start.IsOver) || level == LogLevel.Warning)
             .AddFilter("Microsoft.AspNetCore.Server.Kestrel", level => level >= LogLevel.Warning && (start.IsOver || level != LogLevel.Critical))
             .AddFilter("Yarp", LogLevel.Warning)
             .AddConfiguration(builder.Configuration.GetSection("Logging")) // after the filters, so that the file can change them

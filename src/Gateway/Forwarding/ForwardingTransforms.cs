@@ -123,7 +123,14 @@ internal static class ForwardingTransforms
         var response = transform.HttpContext.Response;
         if (transform.ProxyResponse is not null && response.ContentType is { } type && Streams.Any(stream => type.StartsWith(stream, StringComparison.OrdinalIgnoreCase)))
         {
-            await response.Body.FlushAsync(transform.HttpContext.RequestAborted);
+            try
+            {
+                await response.Body.FlushAsync(transform.HttpContext.RequestAborted);
+            }
+            catch (Exception e) when (e is OperationCanceledException or IOException)
+            {
+                // The client is gone. That is no fault of the answer's fields: whoever reads its body decides what becomes of it.
+            }
         }
     }
 

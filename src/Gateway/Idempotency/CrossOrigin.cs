@@ -45,7 +45,8 @@ internal sealed class CrossOrigin
         {
             if (headers[AllowOrigin] is not [{ } allowed])
             {
-                return; // nothing was said: what was said before goes on
+                _allowed.TryRemove(key, out _); // not any more
+                return;
             }
 
             Remember(key, (allowed, headers[AllowCredentials] == "true"));

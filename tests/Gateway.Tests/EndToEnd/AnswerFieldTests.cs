@@ -48,6 +48,18 @@ public sealed class AnswerFieldTests(EmbeddedGateway gateway) : IClassFixture<Em
     }
 
     [Fact]
+    public async Task AFieldWithoutAValue_IsOneToo()
+    {
+        var (first, retry) = await PostTwiceAsync(["X-Empty:", "X-Mixed:", "X-Mixed: a"]);
+
+        Assert.All([first, retry], answer =>
+        {
+            Assert.Equal([""], answer.HeaderValues("X-Empty"));
+            Assert.Equal(["", "a"], answer.HeaderValues("X-Mixed"));
+        });
+    }
+
+    [Fact]
     public async Task Date_IsTheOriginals()
     {
         const string Date = "Tue, 15 Nov 1994 08:12:31 GMT";
@@ -88,6 +100,8 @@ public sealed class AnswerFieldTests(EmbeddedGateway gateway) : IClassFixture<Em
         {
             context.Response.ContentType = "text/plain";
             context.Response.Headers.ContentEncoding = "gzip";
+            context.Response.Headers["Content-Digest"] = "sha-256=:AAAA:"; // of the coded bytes
+            context.Response.Headers.ETag = "\"coded\"";
             await using var gzip = new GZipStream(context.Response.Body, CompressionLevel.Fastest);
             await gzip.WriteAsync(Encoding.ASCII.GetBytes(text));
         });
@@ -102,10 +116,12 @@ public sealed class AnswerFieldTests(EmbeddedGateway gateway) : IClassFixture<Em
         Assert.Equal("gzip", first.Header("Content-Encoding"));
         Expect.Replay(first, compressed);
         Expect.Replay(first, anything);
+        Assert.All([first, compressed, anything], answer => Assert.Equal(("sha-256=:AAAA:", "\"coded\""), (answer.Header("Content-Digest"), answer.Header("ETag"))));
         Assert.All([decoded, refused], answer =>
         {
             Assert.Equal((200, true, null), (answer.Status, answer.IsReplay, answer.Header("Content-Encoding")));
             Assert.Contains("Accept-Encoding", answer.HeaderValues("Vary"));
+            Assert.Equal((null, "W/\"coded\""), (answer.Header("Content-Digest"), answer.Header("ETag")));
             Assert.Equal(text, answer.Text);
         });
     }

@@ -24,7 +24,9 @@ public sealed class RetryAfterTests
         };
 
         Assert.Equal(["1", "1", "1"], await Task.WhenAll(((string[])["/slow", "/quick", "/locked"]).Select(InFlightAsync))); // nothing is known yet
-        Assert.Equal(["3", "1", "3"], await Task.WhenAll(((string[])["/slow", "/quick", "/locked"]).Select(InFlightAsync)));
+        var known = await Task.WhenAll(((string[])["/slow", "/quick", "/locked"]).Select(InFlightAsync));
+        Assert.All([known[0], known[2]], seconds => Assert.Contains(seconds, (string[])["3", "4"])); // a busy machine adds to the 2.5 s
+        Assert.Contains(known[1], (string[])["1", "2"]);
 
         async Task<string> InFlightAsync(string path)
         {
