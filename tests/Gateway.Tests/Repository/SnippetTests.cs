@@ -90,6 +90,14 @@ public sealed partial class SnippetTests
         }
     }
 
+    [Fact]
+    public async Task TheSampleOfTheBanner_IsWhatIsPrinted()
+    {
+        var (_, output, _) = await GatewayProcess.RunToEndAsync("check", "--config", RepositoryFiles.PathOf("deploy/config/routes.json"));
+
+        Assert.Contains(output[..output.IndexOf("OK: ", StringComparison.Ordinal)], RepositoryFiles.Read("docs/operations.md"), StringComparison.Ordinal);
+    }
+
     /// <summary>Whoever adds one decides how it is tested: here, or by a run of its own.</summary>
     [Fact]
     public void EveryCommand_IsKnownHere()
