@@ -58,7 +58,8 @@ internal static class Banner
         output.WriteLine($"OK: {Count(all, "route")}, {guarded} protected{(warnings == 0 ? "" : $", {Count(warnings, "warning")}")}");
     }
 
-    private static string Count(int number, string what) => $"{number} {what}{(number == 1 ? "" : "s")}";
+    /// <summary>A number and what is counted, in the plural where it is one.</summary>
+    public static string Count(int number, string what) => $"{number} {what}{(number == 1 ? "" : "s")}";
 
     private static string[] Row(string route, string? path, string? cluster, IdempotencyPolicy policy) =>
     [

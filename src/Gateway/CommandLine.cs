@@ -119,7 +119,7 @@ internal static class CommandLine
         var settings = SettingsLoader.Load(file, errors);
         if (settings is null)
         {
-            Console.Error.WriteLine($"{file}: {errors.Errors.Count} error{(errors.Errors.Count == 1 ? "" : "s")}");
+            Console.Error.WriteLine($"{file}: {Banner.Count(errors.Errors.Count, "error")}");
             foreach (var error in errors.Errors)
             {
                 Console.Error.WriteLine($"  {error}");

@@ -39,7 +39,7 @@ internal static class KnownKeys
             var property = Array.Find(properties, property => property.Name.Equals(child.Key, StringComparison.OrdinalIgnoreCase));
             if (property is null)
             {
-                errors.Add(child.Path, null, $"unknown setting; known here: {string.Join(", ", properties.Select(p => p.Name))}{Suggestion.For(child.Key, properties.Select(p => p.Name))}");
+                errors.Add(child.Path, null, $"unknown setting; known here: {Suggestion.Among([.. properties.Select(p => p.Name)], child.Key)}");
             }
             else
             {

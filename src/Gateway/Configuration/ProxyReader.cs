@@ -60,7 +60,7 @@ internal static class ProxyReader
             // Null when it is written as null or as an object.
             if (name is null || !policies.TryGetValue(name, out var policy))
             {
-                errors.Add(path, name ?? "", $"the name of a policy: {string.Join(", ", policies.Keys)}{Suggestion.For(name ?? "", policies.Keys)}");
+                errors.Add(path, name ?? "", $"the name of a policy: {Suggestion.Among([.. policies.Keys], name ?? "")}");
                 continue;
             }
 
@@ -135,7 +135,7 @@ internal static class ProxyReader
             Report(path, validator.ValidateRouteAsync(route).AsTask().GetAwaiter().GetResult(), errors);
             if (route.ClusterId is null || !config.Clusters.Any(cluster => cluster.ClusterId.Equals(route.ClusterId, StringComparison.OrdinalIgnoreCase)))
             {
-                errors.Add($"{path}:ClusterId", route.ClusterId ?? "", $"the name of a cluster: {string.Join(", ", config.Clusters.Select(cluster => cluster.ClusterId))}{Suggestion.For(route.ClusterId ?? "", config.Clusters.Select(cluster => cluster.ClusterId))}");
+                errors.Add($"{path}:ClusterId", route.ClusterId ?? "", $"the name of a cluster: {Suggestion.Among([.. config.Clusters.Select(cluster => cluster.ClusterId)], route.ClusterId ?? "")}");
             }
         }
 

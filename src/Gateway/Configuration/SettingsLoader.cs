@@ -170,7 +170,7 @@ internal static class SettingsLoader
     {
         if (console["FormatterName"] is { } name && !Formats.Contains(name, StringComparer.OrdinalIgnoreCase))
         {
-            errors.Add($"{console.Path}:FormatterName", name, string.Join(" or ", Formats) + Suggestion.For(name, Formats));
+            errors.Add($"{console.Path}:FormatterName", name, Suggestion.Among(Formats, name, " or "));
         }
     }
 

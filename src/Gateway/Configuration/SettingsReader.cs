@@ -72,7 +72,7 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
             }
         }
 
-        errors.Add(PathOf(key), value, string.Join(" or ", Enum.GetNames<T>()) + Suggestion.For(value, Enum.GetNames<T>()));
+        errors.Add(PathOf(key), value, Suggestion.Among(Enum.GetNames<T>(), value, " or "));
         return fallback;
     }
 
@@ -172,7 +172,7 @@ internal sealed class SettingsReader(IConfiguration section, string path, Config
         {
             if (!_known.Contains(child.Key, StringComparer.OrdinalIgnoreCase))
             {
-                errors.Add(PathOf(child.Key), null, $"unknown setting; known here: {string.Join(", ", _known)}{Suggestion.For(child.Key, _known)}");
+                errors.Add(PathOf(child.Key), null, $"unknown setting; known here: {Suggestion.Among(_known, child.Key)}");
             }
         }
     }

@@ -3,8 +3,8 @@ namespace Gateway.Configuration;
 /// <summary>What somebody who mistyped a name probably meant.</summary>
 internal static class Suggestion
 {
-    /// <summary>Words for the end of a message, such as <c>; did you mean Lease?</c>; empty when nothing is near.</summary>
-    public static string For(string written, IEnumerable<string> known)
+    /// <summary>What is known, and the nearest of it when one is near: <c>Lease, Mode; did you mean Lease?</c></summary>
+    public static string Among(IReadOnlyCollection<string> known, string written, string separator = ", ")
     {
         var nearest = known.Distinct(StringComparer.OrdinalIgnoreCase)
             .Select(name => (name, distance: Distance(written.ToUpperInvariant(), name.ToUpperInvariant())))
@@ -12,7 +12,7 @@ internal static class Suggestion
             .OrderBy(candidate => candidate.distance)
             .Select(candidate => candidate.name)
             .FirstOrDefault();
-        return nearest is null ? "" : $"; did you mean {nearest}?";
+        return string.Join(separator, known) + (nearest is null ? "" : $"; did you mean {nearest}?");
     }
 
     /// <summary>How many letters are left out, put in, changed, or swapped with their neighbour.</summary>

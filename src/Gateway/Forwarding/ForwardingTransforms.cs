@@ -121,7 +121,7 @@ internal static class ForwardingTransforms
     private static async ValueTask SendHeadOfStream(ResponseTransformContext transform)
     {
         var response = transform.HttpContext.Response;
-        if (transform.ProxyResponse is not null && response.ContentType is { } type && Streams.Any(stream => type.StartsWith(stream, StringComparison.OrdinalIgnoreCase)))
+        if (transform.ProxyResponse is not null && IsStream(response.ContentType))
         {
             try
             {
@@ -132,6 +132,20 @@ internal static class ForwardingTransforms
                 // The client is gone. That is no fault of the answer's fields: whoever reads its body decides what becomes of it.
             }
         }
+    }
+
+    /// <summary>Asked of every answer, so without an enumerator.</summary>
+    private static bool IsStream(string? contentType)
+    {
+        foreach (var stream in Streams)
+        {
+            if (contentType?.StartsWith(stream, StringComparison.OrdinalIgnoreCase) is true)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static ValueTask AttachTrace(RequestTransformContext transform)

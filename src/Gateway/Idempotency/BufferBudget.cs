@@ -34,10 +34,10 @@ internal sealed class BufferBudget
     /// <summary>More room for a request body, all of it to be given back by <see cref="ReturnOfRequest"/>.</summary>
     /// <param name="bytes">How much more.</param>
     /// <param name="held">What it has already.</param>
-    /// <param name="caller">Who sends it; asked for when it is large.</param>
-    public bool TryTakeForRequest(long bytes, long held, Func<string> caller)
+    /// <param name="caller">Who sends it; null while it is small.</param>
+    public bool TryTakeForRequest(long bytes, long held, string? caller)
     {
-        if (held + bytes <= SmallRequest)
+        if (caller is null)
         {
             return TryTake(bytes, _forRequests);
         }
@@ -46,8 +46,7 @@ internal sealed class BufferBudget
         var more = held <= SmallRequest ? held + bytes : bytes;
         lock (_lock)
         {
-            var who = caller();
-            var theirs = _ofCallers.GetValueOrDefault(who);
+            var theirs = _ofCallers.GetValueOrDefault(caller);
             var isOnlyOne = theirs == (held > SmallRequest ? held : 0);
             if (_large + more > _forLarge || (!isOnlyOne && theirs + more > _forCaller) || !TryTake(bytes, _forRequests))
             {
@@ -55,15 +54,17 @@ internal sealed class BufferBudget
             }
 
             _large += more;
-            _ofCallers[who] = theirs + more;
+            _ofCallers[caller] = theirs + more;
             return true;
         }
     }
 
-    public void ReturnOfRequest(long held, Func<string> caller)
+    /// <param name="held">All that it has.</param>
+    /// <param name="caller">As it was taken for.</param>
+    public void ReturnOfRequest(long held, string? caller)
     {
         Return(held);
-        if (held <= SmallRequest)
+        if (caller is null)
         {
             return;
         }
@@ -71,15 +72,14 @@ internal sealed class BufferBudget
         lock (_lock)
         {
             _large -= held;
-            var who = caller();
-            var left = _ofCallers[who] - held;
+            var left = _ofCallers[caller] - held;
             if (left > 0)
             {
-                _ofCallers[who] = left;
+                _ofCallers[caller] = left;
             }
             else
             {
-                _ofCallers.Remove(who);
+                _ofCallers.Remove(caller);
             }
         }
     }

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Primitives;
-using Yarp.ReverseProxy.Model;
 
 namespace Gateway.Idempotency;
 
@@ -39,9 +38,8 @@ internal sealed class CrossOrigin
     private void Complete(HttpContext context, string origin)
     {
         var headers = context.Response.Headers;
-        var key = (context.Features.Get<IReverseProxyFeature>()?.Route.Config.RouteId ?? "-", origin);
-        var isOurs = context.Features.Get<OwnAnswer>() is not null;
-        if (!isOurs)
+        var key = (RouteName.Of(context), origin);
+        if (context.Features.Get<OwnAnswer>() is null)
         {
             if (headers[AllowOrigin] is not [{ } allowed])
             {

@@ -7,22 +7,8 @@ namespace Gateway.Idempotency;
 /// </summary>
 /// <param name="inner">Not this stream's to dispose of.</param>
 /// <param name="forward">Says whether it may go on.</param>
-internal sealed class LeasedBody(Stream inner, LeasedForward forward) : Stream
+internal sealed class LeasedBody(Stream inner, LeasedForward forward) : ReadOnlyBody
 {
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
     /// <exception cref="LeaseOverException">The rest must not be sent.</exception>
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -34,17 +20,4 @@ internal sealed class LeasedBody(Stream inner, LeasedForward forward) : Stream
 
         return read;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Flush() => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 }

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Gateway.Storage;
-using Yarp.ReverseProxy.Model;
 
 namespace Gateway.Idempotency;
 
@@ -28,7 +27,7 @@ internal sealed class RefusalLog(TimeProvider time, ILogger logger)
             return;
         }
 
-        var route = context.Features.Get<IReverseProxyFeature>()?.Route.Config.RouteId ?? "-";
+        var route = RouteName.Of(context);
         if (!logger.IsEnabled(LogLevel.Debug) && !MayWrite(route))
         {
             return;

@@ -11,8 +11,7 @@ internal sealed class RequestBody : IAsyncDisposable
     private readonly HttpRequest _request;
     private readonly Stream _original;
     private readonly BufferBudget _budget;
-    private readonly Func<string> _caller;
-    private string? _knownCaller;
+    private string? _caller;
     private long _room;
     private byte[] _rented = [];
 
@@ -21,7 +20,6 @@ internal sealed class RequestBody : IAsyncDisposable
     public RequestBody(HttpRequest request, BufferBudget budget)
     {
         (_request, _original, _budget) = (request, request.Body, budget);
-        _caller = () => _knownCaller ??= CallerOf(); // the same when room is given back, whatever became of the fields
         Digest = Digest.From(SHA256.HashData([]));
     }
 
@@ -38,12 +36,15 @@ internal sealed class RequestBody : IAsyncDisposable
     /// <returns>False when there is none.</returns>
     public bool TryHold(long bytes)
     {
-        if (!_budget.TryTakeForRequest(bytes, _room, _caller))
+        // The same when room is given back, whatever became of the fields by then.
+        var caller = _caller ?? (_room + bytes > BufferBudget.SmallRequest ? CallerOf() : null);
+        if (!_budget.TryTakeForRequest(bytes, _room, caller))
         {
             return false;
         }
 
         _room += bytes;
+        _caller = caller;
         return true;
     }
 
@@ -73,7 +74,7 @@ internal sealed class RequestBody : IAsyncDisposable
     }
 
     /// <summary>Puts the first bytes of the buffer, and then what was not read yet, in the place of the request's body. To be read once.</summary>
-    public Stream UseRest(int length) => _request.Body = new PrefixedStream(_rented.AsMemory(0, length), _original);
+    public Stream UseRest(int length) => _request.Body = new PrefixedBody(_rented.AsMemory(0, length), _original);
 
     /// <summary>Puts a stream in the place of the request's, to be read from its beginning.</summary>
     public void UseStream(Stream replacement, in Digest digest)

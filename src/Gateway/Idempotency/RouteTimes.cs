@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Yarp.ReverseProxy.Model;
 
 namespace Gateway.Idempotency;
 
@@ -22,7 +21,7 @@ internal sealed class RouteTimes(TimeProvider time)
     public void Took(HttpContext context, long began)
     {
         var took = time.GetElapsedTime(began).TotalMilliseconds;
-        _usual.AddOrUpdate(RouteOf(context), took, (_, usual) => usual + (Weight * (took - usual)));
+        _usual.AddOrUpdate(RouteName.Of(context), took, (_, usual) => usual + (Weight * (took - usual)));
     }
 
     /// <summary>When to come again; at once, where nothing is known: asking costs one store round trip.</summary>
@@ -30,9 +29,7 @@ internal sealed class RouteTimes(TimeProvider time)
     /// <param name="atMost">What is left of the first one's lease, after which its outcome is known or uncertain.</param>
     public TimeSpan Until(HttpContext context, TimeSpan atMost)
     {
-        var usual = TimeSpan.FromMilliseconds(_usual.GetValueOrDefault(RouteOf(context)));
+        var usual = TimeSpan.FromMilliseconds(_usual.GetValueOrDefault(RouteName.Of(context)));
         return usual < atMost ? usual : atMost;
     }
-
-    private static string RouteOf(HttpContext context) => context.Features.Get<IReverseProxyFeature>()?.Route.Config.RouteId ?? "-";
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Gateway.Tests.Repository;
 using Gateway.Tests.Support;
 using Xunit;
 
@@ -8,7 +9,7 @@ namespace Gateway.Tests.Clients;
 /// <summary>Programs of tests/clients, which test.sh installs from the npm registry where Node.js is.</summary>
 internal static class NodeClients
 {
-    private static readonly string Folder = FindFolder();
+    private static readonly string Folder = RepositoryFiles.PathOf("tests/clients");
 
     /// <summary>Null when they can be run.</summary>
     public static string? SkipReason =>
@@ -37,20 +38,9 @@ internal static class NodeClients
             process.Kill();
         }
     }
-
-    private static string FindFolder()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory!.FullName, "Gateway.sln")))
-        {
-            directory = directory.Parent;
-        }
-
-        return Path.Combine(directory.FullName, "tests", "clients");
-    }
 }
 
-/// <summary>A theory that needs <see cref="NodeClients"/>.</summary>
+/// <summary>A fact that needs <see cref="NodeClients"/>.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class NodeFactAttribute : FactAttribute
 {

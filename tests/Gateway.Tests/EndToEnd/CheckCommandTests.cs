@@ -1,3 +1,4 @@
+using Gateway.Tests.Repository;
 using Gateway.Tests.Support;
 using Xunit;
 
@@ -117,7 +118,7 @@ public sealed class CheckCommandTests : IDisposable
     [Fact]
     public async Task TheShippedConfiguration_IsRight_AndShownAsATable()
     {
-        var file = Path.Combine(RepositoryRoot(), "config", "routes.json");
+        var file = RepositoryFiles.PathOf("config/routes.json");
 
         var (exitCode, output, errors) = await GatewayProcess.RunToEndAsync("check", "--config", file);
 
@@ -132,16 +133,5 @@ public sealed class CheckCommandTests : IDisposable
         var file = Path.Combine(_directory.FullName, "routes.json");
         await File.WriteAllTextAsync(file, config);
         return await GatewayProcess.RunToEndAsync("check", "--config", file);
-    }
-
-    private static string RepositoryRoot()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory!.FullName, "Gateway.sln")))
-        {
-            directory = directory.Parent;
-        }
-
-        return directory.FullName;
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Gateway.Tests.EndToEnd;
@@ -34,7 +33,6 @@ public sealed class HostileBodyTests(ITestOutputHelper output)
     ];
 
     private long _sent;
-    private long _peak;
     private int _refused;
 
     [Fact]
@@ -49,19 +47,19 @@ public sealed class HostileBodyTests(ITestOutputHelper output)
         var readKey = EmbeddedGateway.NewKey();
         Assert.Equal(200, (await KeyedRequests.PostAsync(http, gateway.Url + "/large", readKey)).Status);
         using var stop = new CancellationTokenSource();
-        var watch = WatchAsync(gateway.Pid, stop.Token);
+        var memory = Neighbours.PeakMemoryAsync(gateway.Pid, stop.Token);
         var readers = await Task.WhenAll(Enumerable.Range(0, Readers).Select(_ => OpenReaderAsync(gateway.Url, readKey)));
         var drips = await Task.WhenAll(Enumerable.Range(0, Drips).Select(_ => OpenDripAsync(gateway.Url)));
-        var served = ServeAsync(gateway.Url, stop.Token);
+        var served = Neighbours.ServeAsync([gateway.Url + "/orders", gateway.Url + "/json"], """{"amount":100}""", stop.Token);
 
         await Task.WhenAll(Enumerable.Range(0, Senders).Select(number => SendAsync(gateway.Url, number)));
         await stop.CancelAsync();
-        await watch;
+        var peak = await memory;
         var (count, slowest) = await served;
         await Task.WhenAll(readers.Concat(drips).Select(client => client.DisposeAsync().AsTask()));
 
-        output.WriteLine($"{_sent / MegaByte} MB of hostile JSON, {_refused} refused for want of room; {count} keyed requests of others, slowest {slowest.TotalMilliseconds:F0} ms; peak memory {_peak / 1e6:F0} MB");
-        Assert.InRange(_peak, 1, MaxMemory);
+        output.WriteLine($"{_sent / MegaByte} MB of hostile JSON, {_refused} refused for want of room; {count} keyed requests of others, slowest {slowest.TotalMilliseconds:F0} ms; peak memory {peak / 1e6:F0} MB");
+        Assert.InRange(peak, 1, MaxMemory);
         Assert.InRange(slowest, TimeSpan.Zero, TimeSpan.FromSeconds(10));
         Assert.True(count >= 5, $"only {count} requests of others");
     }
@@ -104,32 +102,5 @@ public sealed class HostileBodyTests(ITestOutputHelper output)
         var client = await RawClient.ConnectAsync(url);
         await client.SendAsync($"POST /json HTTP/1.1\r\nHost: gateway\r\nIdempotency-Key: {EmbeddedGateway.NewKey()}\r\nContent-Length: 1000000\r\n\r\n[");
         return client;
-    }
-
-    private static async Task<(int Count, TimeSpan Slowest)> ServeAsync(string url, CancellationToken stop)
-    {
-        using var client = KeyedRequests.NewClient();
-        var (count, slowest) = (0, TimeSpan.Zero);
-        for (; !stop.IsCancellationRequested; count++)
-        {
-            var clock = Stopwatch.StartNew();
-            var answer = await KeyedRequests.PostAsync(client, url + (count % 2 == 0 ? "/orders" : "/json"), EmbeddedGateway.NewKey(), """{"amount":100}""", cancellation: CancellationToken.None);
-            Assert.Equal(201, answer.Status);
-            slowest = clock.Elapsed > slowest ? clock.Elapsed : slowest;
-            await Task.Delay(20, CancellationToken.None);
-        }
-
-        return (count, slowest);
-    }
-
-    private async Task WatchAsync(int pid, CancellationToken stop)
-    {
-        using var process = Process.GetProcessById(pid);
-        while (!stop.IsCancellationRequested)
-        {
-            process.Refresh();
-            _peak = Math.Max(_peak, process.WorkingSet64);
-            await Task.Delay(50, CancellationToken.None);
-        }
     }
 }

@@ -24,7 +24,6 @@ public sealed class UploadFloodTests(ITestOutputHelper output)
 
     private readonly byte[] _garbage = new byte[256 * 1024];
     private long _sent;
-    private long _peak;
 
     [Fact]
     public async Task MemoryStaysBounded_AndKeyedRequestsAreServed()
@@ -33,19 +32,20 @@ public sealed class UploadFloodTests(ITestOutputHelper output)
         await using var gateway = await GatewayProcess.StartAsync(GatewayConfig.Write(GatewayConfig.Embedded, new { }, new GatewayRoute("/{**rest}", backend.Url)));
         using var stop = new CancellationTokenSource(Duration);
         var clock = Stopwatch.StartNew();
-        var keyed = ServeAsync(gateway.Url, stop.Token);
+        var keyed = Neighbours.ServeAsync([gateway.Url + "/orders"], new string('x', 10_000), stop.Token);
+        var memory = Neighbours.PeakMemoryAsync(gateway.Pid, stop.Token);
 
         await Task.WhenAll(
             [
-                WatchAsync(gateway.Pid, stop.Token),
                 .. Enumerable.Range(0, Floods).Select(_ => FloodAsync(gateway.Url, clock, stop.Token)),
                 .. Enumerable.Range(0, Drips).Select(_ => DripAsync(gateway.Url, stop.Token)),
             ]);
         var (count, slowest) = await keyed;
+        var peak = await memory;
 
-        output.WriteLine($"{Duration.TotalSeconds} s: {_sent / 1e6 / Duration.TotalSeconds:F0} MB/s sent, {count} keyed requests, slowest {slowest.TotalMilliseconds:F0} ms, peak memory {_peak / 1e6:F0} MB");
+        output.WriteLine($"{Duration.TotalSeconds} s: {_sent / 1e6 / Duration.TotalSeconds:F0} MB/s sent, {count} keyed requests, slowest {slowest.TotalMilliseconds:F0} ms, peak memory {peak / 1e6:F0} MB");
         Assert.Equal(count, backend.Ledger.Count); // of all these uploads, none
-        Assert.InRange(_peak, 1, MaxMemory);
+        Assert.InRange(peak, 1, MaxMemory);
         Assert.True(count >= Duration.TotalSeconds, $"only {count} keyed requests in {Duration}");
     }
 
@@ -106,33 +106,6 @@ public sealed class UploadFloodTests(ITestOutputHelper output)
             {
                 // Its time was up.
             }
-        }
-    }
-
-    private static async Task<(int Count, TimeSpan Slowest)> ServeAsync(string url, CancellationToken stop)
-    {
-        using var client = KeyedRequests.NewClient();
-        var (count, slowest) = (0, TimeSpan.Zero);
-        for (; !stop.IsCancellationRequested; count++)
-        {
-            var clock = Stopwatch.StartNew();
-            var answer = await KeyedRequests.PostAsync(client, url + "/orders", EmbeddedGateway.NewKey(), new string('x', 10_000), cancellation: CancellationToken.None);
-            Assert.Equal(201, answer.Status);
-            slowest = clock.Elapsed > slowest ? clock.Elapsed : slowest;
-            await Task.Delay(20, CancellationToken.None);
-        }
-
-        return (count, slowest);
-    }
-
-    private async Task WatchAsync(int pid, CancellationToken stop)
-    {
-        using var process = Process.GetProcessById(pid);
-        while (!stop.IsCancellationRequested)
-        {
-            process.Refresh();
-            _peak = Math.Max(_peak, process.WorkingSet64);
-            await Task.Delay(50, CancellationToken.None);
         }
     }
 

@@ -102,7 +102,7 @@ public sealed class GatewayMetricsTests : IDisposable
         var budget = new BufferBudget(new LimitSettings(), _metrics);
         using var gauge = new MetricCollector<long>(Meters, GatewayMetrics.MeterName, "gateway.idempotency.buffered_bytes");
 
-        budget.TryTakeForRequest(1000, held: 0, () => "somebody");
+        budget.TryTakeForRequest(1000, held: 0, caller: null);
         budget.TryTakeForAnswer(100);
         budget.Return(10);
         gauge.RecordObservableInstruments();
