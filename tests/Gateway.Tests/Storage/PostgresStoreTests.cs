@@ -35,6 +35,7 @@ public sealed class PostgresStoreTests(PostgresServer server) : StoreContract, I
                 var (kept, forgotten) = (await ClaimAndWatchAsync(), await ClaimAndWatchAsync());
                 changed.Add(kept.Id);
                 await PostgresStores.OnceServedAsync(() => Store.SettleAsync(kept, new byte[] { 1 }, default));
+                await PostgresStores.OnceServedAsync(() => Store.SettleAsync(forgotten, new byte[] { 1 }, default));
                 await PostgresStores.OnceServedAsync(() => Store.ForgetAsync(forgotten.Id, default));
                 await Task.Delay(200);
                 return heard.Contains(("changed", kept.Id)) && heard.Contains(("forgotten", forgotten.Id));
