@@ -90,7 +90,7 @@ public sealed class EnvironmentTests
     private static async Task<(int ExitCode, string Output, string Errors)> CheckAsync(string config, params (string Name, string Value)[] variables)
     {
         using var file = new TemporaryFile(config);
-        var info = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Gateway.dll"), "check", "--config", file.Path])
+        var info = new ProcessStartInfo("dotnet", [GatewayProcess.Product, "check", "--config", file.Path])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

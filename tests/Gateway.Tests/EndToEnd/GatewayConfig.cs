@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 
 namespace Gateway.Tests.EndToEnd;
@@ -6,6 +7,9 @@ namespace Gateway.Tests.EndToEnd;
 /// <summary>Writes configuration files as users write them, so that a test says only what matters to it.</summary>
 internal static class GatewayConfig
 {
+    /// <summary>Of each call of the store, where a test is not about the store's time: a shared machine may need more than the default second.</summary>
+    private const string Patience = "00:00:05";
+
     private static readonly JsonSerializerOptions Options = new() { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
     /// <summary>The section <c>Store</c> for a database in the gateway's working directory.</summary>
@@ -16,13 +20,22 @@ internal static class GatewayConfig
 
     /// <summary>The section <c>Store</c> for a database of a PostgreSQL server.</summary>
     /// <param name="connectionString">As it stands in the file.</param>
-    /// <param name="timeout">Of each call, if not the default: for a load under which one may take longer on a shared machine.</param>
-    public static object Postgres(string connectionString, string? timeout = null) =>
-        new { Kind = "Postgres", Timeout = timeout, Postgres = new { ConnectionString = connectionString } };
+    public static object Postgres(string connectionString) => new { Kind = "Postgres", Postgres = new { ConnectionString = connectionString } };
 
-    /// <param name="store">The section <c>Store</c>.</param>
+    /// <param name="store">The section <c>Store</c>. Its timeout is the default where a policy names its lease, which is at least two timeouts, and longer elsewhere.</param>
     /// <param name="policies">The section <c>Idempotency:Policies</c>, any object that serialises to it.</param>
-    public static string Write(object store, object policies, params IReadOnlyList<GatewayRoute> routes) => JsonSerializer.Serialize(
+    public static string Write(object store, object policies, params IReadOnlyList<GatewayRoute> routes)
+    {
+        var (storeSection, policySection) = (JsonSerializer.SerializeToNode(store, Options)!, JsonSerializer.SerializeToNode(policies, Options)!);
+        if (!policySection.AsObject().Any(policy => policy.Value!["Lease"] is not null))
+        {
+            storeSection["Timeout"] ??= Patience;
+        }
+
+        return Write(storeSection, policySection, routes);
+    }
+
+    private static string Write(JsonNode store, JsonNode policies, IReadOnlyList<GatewayRoute> routes) => JsonSerializer.Serialize(
         new
         {
             Store = store,

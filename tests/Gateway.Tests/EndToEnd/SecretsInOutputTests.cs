@@ -65,7 +65,7 @@ public sealed class SecretsInOutputTests(ITestOutputHelper output)
             }
             """,
             stop);
-        var info = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Gateway.dll"), verb, "--config", file])
+        var info = new ProcessStartInfo("dotnet", [GatewayProcess.Product, verb, "--config", file])
         {
             WorkingDirectory = directory.FullName,
             RedirectStandardOutput = true,

@@ -38,7 +38,7 @@ public sealed partial class HotKeyTests
         await using var postgres = await PostgresServer.StartCountingAsync();
         var before = 0;
         var watch = Stopwatch.StartNew();
-        await SendAllAsync(GatewayConfig.Postgres(postgres.ConnectionString, timeout: "00:00:05"), async () => before = await postgres.CountTransactionsAsync());
+        await SendAllAsync(GatewayConfig.Postgres(postgres.ConnectionString), async () => before = await postgres.CountTransactionsAsync());
 
         var transactions = await postgres.CountTransactionsAsync() - before;
         Assert.InRange(transactions, Duplicates, Duplicates + 20 + (int)watch.Elapsed.TotalSeconds); // renewals, the watch over the connection, and the last word

@@ -21,7 +21,7 @@ public sealed class SlowReaderTests
         await using var gateway = await GatewayProcess.StartAsync(
             GatewayConfig.Write(
                 GatewayConfig.Embedded, new { large = new { Response = new { MaxBodyBytes = AnswerBytes } } }, new GatewayRoute("/{**rest}", backend.Url, "large")),
-            new Dictionary<string, string> { ["ShutdownGrace"] = "00:00:02", ["Limits__BufferedBytes"] = "536870912" });
+            new Dictionary<string, string> { ["ShutdownGrace"] = "00:00:02", ["Limits__BufferedBytes"] = "536870912", ["Store__Timeout"] = "00:00:10" });
         using var client = KeyedRequests.NewClient();
         var key = EmbeddedGateway.NewKey();
         await using var reader = await RawClient.ConnectAsync(gateway.Url);

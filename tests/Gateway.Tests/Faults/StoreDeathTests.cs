@@ -64,7 +64,7 @@ public abstract class StoreDeathTests(FaultyStore store) : StoreFaults
         await using var gateway = await StartConnectedGatewayAsync(store.Section(link.Endpoint));
         using var held = Backend.Hold();
         var keys = Enumerable.Range(0, Requests).Select(_ => EmbeddedGateway.NewKey()).ToList();
-        var running = keys.Select(key => PostAsync(gateway, key, "/brief")).ToList();
+        var running = keys.Select(key => PostUntilServedAsync(gateway, key, "/brief")).ToList(); // a shared machine may not claim them all in time
         await Eventually.TrueAsync(() => keys.TrueForAll(key => Backend.ArrivalsFor(key).Count == 1), "all are at the backend");
 
         await (isBlackHole ? Task.Run(() => link.BlackHole(TcpDirections.Both)) : store.StopAsync());

@@ -4,13 +4,12 @@ using Gateway.Tests.Support;
 namespace Gateway.Tests.Faults;
 
 /// <summary>
-/// The gateway with its crash points and deliberate defects compiled in (see <c>src/Gateway/TestHooks.cs</c>). It is built from a copy of
-/// the sources, so that nothing in the working tree changes, once in a test run, and deleted at the end of it.
+/// The gateway with its crash points and deliberate defects compiled in (see <c>src/Gateway/TestHooks.cs</c>). It is built once in a test
+/// run, in a folder of its own that is deleted at the end of it: nothing in the working tree changes.
 /// </summary>
 internal static class TestBuild
 {
     private static readonly TimeSpan BuildTime = TimeSpan.FromMinutes(5);
-    private static readonly string[] BuildFiles = ["Directory.Build.props", "Directory.Packages.props", "BannedSymbols.txt", "global.json"];
     private static readonly Lazy<Task<string>> Build = new(BuildAsync);
 
     /// <summary>The path of its Gateway.dll.</summary>
@@ -20,28 +19,21 @@ internal static class TestBuild
     {
         var directory = Directory.CreateTempSubdirectory("gateway-test-build-").FullName;
         AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(directory, recursive: true);
-        foreach (var file in BuildFiles.Concat(RepositoryFiles.Find("src/Gateway", "*")))
-        {
-            var copy = Path.Combine(directory, file);
-            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
-            File.Copy(RepositoryFiles.PathOf(file), copy);
-        }
 
         // No build servers: they would outlive the test run. No analyzers: the product's own build has run them.
-        var output = Path.Combine(directory, "out");
         string[] arguments =
         [
-            "build", Path.Combine(directory, "src/Gateway"), "-c", "Release", "-o", output, "-p:TestHooks=true",
+            "build", RepositoryFiles.PathOf("src/Gateway"), "-c", "Release", "--artifacts-path", directory, "-p:TestHooks=true",
             "-p:RunAnalyzers=false", "-p:NuGetAudit=false", "-p:UseSharedCompilation=false", "-nodeReuse:false", "-m:1", "-nologo",
         ];
-        var process = ChildProcesses.Start(new("dotnet", arguments) { WorkingDirectory = directory, RedirectStandardOutput = true });
+        var process = ChildProcesses.Start(new("dotnet", arguments) { RedirectStandardOutput = true });
         try
         {
             using var deadline = new CancellationTokenSource(BuildTime);
             var log = await process.StandardOutput.ReadToEndAsync(deadline.Token);
             await process.WaitForExitAsync(deadline.Token);
             return process.ExitCode == 0
-                ? Path.Combine(output, "Gateway.dll")
+                ? Path.Combine(directory, "bin", "Gateway", "release", "Gateway.dll")
                 : throw new InvalidOperationException($"The test build of the gateway failed:\n{log}");
         }
         finally

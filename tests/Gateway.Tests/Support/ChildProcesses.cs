@@ -26,10 +26,14 @@ internal static class ChildProcesses
         };
     }
 
-    /// <summary>Without .NET's diagnostics, whose socket and pipe stay in the temporary folder when a process is killed.</summary>
+    /// <summary>
+    /// Without .NET's diagnostics, whose socket and pipe stay in the temporary folder when a process is killed. What is called thirty times
+    /// is compiled a second time by default: two thirds of what a gateway of a few seconds and a few requests costs the processor.
+    /// </summary>
     public static Process Start(ProcessStartInfo info)
     {
         info.Environment["DOTNET_EnableDiagnostics"] = "0";
+        info.Environment["DOTNET_TC_CallCountThreshold"] = "2000";
         var process = Process.Start(info)!;
         Running[process] = true;
         return process;

@@ -33,7 +33,8 @@ public sealed partial class GatewayProcess : IAsyncDisposable
     /// <summary>The process's working directory, deleted with it: relative paths of the configuration lead here.</summary>
     public string WorkingDirectory => _directory.FullName;
 
-    private static string Product => Path.Combine(AppContext.BaseDirectory, "Gateway.dll");
+    /// <summary>The path of Gateway.dll.</summary>
+    public static string Product { get; } = Path.Combine(AppContext.BaseDirectory, "Gateway.dll");
 
     private string ConfigFile => Path.Combine(_directory.FullName, "routes.json");
 

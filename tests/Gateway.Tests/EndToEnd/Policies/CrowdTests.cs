@@ -161,9 +161,7 @@ public class PostgresCrowdGateways : PostgresPolicyGateways
 /// <summary>Three gateways for a crowd that waits, patient with a server that counts.</summary>
 public sealed class CountedPostgresGateways : PostgresCrowdGateways
 {
-    protected override object StoreSection => GatewayConfig.Postgres(Postgres.ConnectionString, timeout: "00:00:05");
-
-    protected override bool Has(string policy) => policy is "crowd" or "long-queue"; // whose lease is long enough for that timeout
+    protected override bool Has(string policy) => policy is "crowd" or "long-queue"; // which name no lease: see GatewayConfig.Write
 
     protected override Task<PostgresServer> StartServerAsync() => PostgresServer.StartCountingAsync();
 }
