@@ -29,10 +29,23 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var clientAborted = context.RequestAborted;
         var body = context.Request.Body;
-        await using var tail = resource is null ? null : new HeldTail(context.Response, client);
         var isStreamed = policy.Delivery == Delivery.Streamed || policy.Mode == PolicyMode.Observe;
+        await using var spool = isStreamed || resource is not null ? writer.Spool(context, client, policy) : null;
+        await using var tail = resource is null ? null : new HeldTail(context.Response, spool!);
+        ValueTask SettleTombstone(TombstoneReason reason)
+        {
+            spool?.IsUrgent = resource is not null;
+            return SettleTombstoneAsync(context, policy, claim, trace, reason);
+        }
+
         using var capture = new ResponseCapture(
-            context, tail ?? client, policy.MaxAnswerBytes, budget, isStreamed ? null : reason => SettleTombstoneAsync(context, policy, claim, trace, reason), clientAborted);
+            context,
+            (IHttpResponseBodyFeature?)tail ?? spool ?? client,
+            isStreamed,
+            policy.MaxAnswerBytes,
+            budget,
+            SettleTombstone,
+            isOver: () => clientAborted.IsCancellationRequested && !(spool?.GoesOnFor > TimeSpan.Zero));
 
         // Forward. A client that hangs up changes nothing from here on; only the end of the process does.
         Exception? escaped = null;
@@ -70,13 +83,16 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             }
 
             await (resource?.EndAsync(isWhole) ?? default);
-            await (isWhole ? tail?.ReleaseAsync() ?? Task.CompletedTask : Task.CompletedTask);
+            await (isWhole && spool is not null ? writer.FinishAsync(context, spool, tail) : Task.CompletedTask);
             return;
         }
 
         try
         {
-            await FinishAsync(context, policy, claim, resource, trace, capture, escaped);
+            Task GiveAsync() => isStreamed
+                ? writer.FinishAsync(context, spool!, tail)
+                : writer.WriteAsync(context, () => AnswerBody.WriteAsync(context.Response, capture.Body));
+            await FinishAsync(context, policy, claim, resource, trace, capture, GiveAsync, escaped);
             if (escaped is not null && policy.Mode == PolicyMode.Observe && !context.Response.HasStarted)
             {
                 ExceptionDispatchInfo.Throw(escaped); // answered as it would be without this policy
@@ -94,7 +110,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
 
     /// <summary>Classifies, settles, and only then answers; an answer that is streamed has been given.</summary>
     private async Task FinishAsync(
-        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? resource, ForwardTrace trace, ResponseCapture capture, Exception? escaped)
+        HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? resource, ForwardTrace trace, ResponseCapture capture, Func<Task> giveAsync, Exception? escaped)
     {
         var record = claim.Request.Id;
 
@@ -108,12 +124,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             outcome = new ForwardOutcome(OutcomeKind.NeverSent);
         }
 
-        if (capture.IsGivenUp || (outcome.Kind == OutcomeKind.Answered && capture.NotKept != TombstoneReason.None))
-        {
-            outcome = new ForwardOutcome(OutcomeKind.NotKept, capture.NotKept);
-        }
-
-        await (resource?.EndAsync(isBackendDone: !capture.IsGivenUp && outcome.IsBackendDone) ?? default);
+        await (resource?.EndAsync(outcome.IsBackendDone) ?? default);
         if (IsTakeOver(claim) && outcome.Kind is OutcomeKind.Refused or OutcomeKind.NotForwarded)
         {
             outcome = new ForwardOutcome(OutcomeKind.UncertainAnswer);
@@ -131,7 +142,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         switch (outcome.Kind)
         {
             case OutcomeKind.Answered when TestHooks.HasDefect("answer-before-settle"):
-                await GiveAsync(context, capture);
+                await giveAsync();
                 await context.Response.CompleteAsync();
                 TestHooks.CrashPoint("P7");
                 await SettleAnswerAsync(context, policy, claim, trace, capture.Body);
@@ -171,7 +182,7 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         {
             { Kind: OutcomeKind.Uncertain } => AnswerUncertainAsync(context, policy, claim, "The request was sent and no usable answer came.", outcome.TimedOut),
             { Reason: TombstoneReason.Headers } => AnswerUncertainAsync(context, policy, claim, "The backend executed the request; its answer cannot be relayed.", timedOut: false),
-            _ => GiveAsync(context, capture),
+            _ => giveAsync(),
         });
     }
 
@@ -225,9 +236,6 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
 
     /// <summary>An earlier attempt may have been executed, whatever becomes of this one.</summary>
     private static bool IsTakeOver(HeldClaim claim) => claim.Request.Attempt > 1;
-
-    private Task GiveAsync(HttpContext context, ResponseCapture capture) =>
-        capture.IsStreamed ? capture.GiveRestAsync() : writer.WriteAsync(context, () => AnswerBody.WriteAsync(context.Response, capture.Body));
 
     private static Task AnswerUncertainAsync(HttpContext context, IdempotencyPolicy policy, HeldClaim claim, string detail, bool timedOut) =>
         AnswerProblemAsync(context, policy, claim, Problem.OutcomeUncertain, $"{detail} {Problem.OutcomeUncertain.Advice}", timedOut ? 504 : 502);

@@ -7,7 +7,7 @@ using Yarp.ReverseProxy.Forwarder;
 namespace Gateway.Idempotency;
 
 /// <summary>A request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
-internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RouteTimes times, RequestJournal journal)
+internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, PatientWriter writer, RouteTimes times, RequestJournal journal)
 {
     public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
     {
@@ -16,7 +16,12 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RouteTimes 
         var body = context.Request.Body;
         var isDone = false;
 
-        // Once the answer has begun, a client that is gone ends it: it may never end by itself. The lock is then left to its lease.
+        var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+        await using var spool = writer.Spool(context, client, policy);
+        await using var tail = new HeldTail(context.Response, spool);
+
+        // Once the answer has begun, a client that is gone ends it: it may never end by itself. The lock is then left to its lease. Without one
+        // that was only too slow the answer goes on, for a while: it is about to end, and the lock with it.
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(drain.GiveUp);
         var isForwarding = true; // an answer without content begins when all of this is over
         context.Response.OnStarting(() => isForwarding && clientAborted.IsCancellationRequested ? stop.CancelAsync() : Task.CompletedTask);
@@ -24,11 +29,9 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RouteTimes 
         {
             if (context.Response.HasStarted)
             {
-                stop.Cancel();
+                stop.CancelAfter(spool.GoesOnFor);
             }
         });
-        var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
-        await using var tail = new HeldTail(context.Response, client);
         context.Features.Set<IHttpResponseBodyFeature>(tail);
         context.RequestAborted = stop.Token;
         context.Features.Set<ForwardTrace>(trace);
@@ -51,7 +54,7 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, RouteTimes 
             await held.EndAsync(isDone);
         }
 
-        await tail.ReleaseAsync();
+        await writer.FinishAsync(context, spool, tail);
 
         var failure = context.Features.Get<IForwarderErrorFeature>();
         if (failure?.Error == ForwarderError.RequestBodyClient && !context.Response.HasStarted)

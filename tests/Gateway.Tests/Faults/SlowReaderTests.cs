@@ -73,4 +73,148 @@ public sealed class SlowReaderTests
         Expect.Replay(first, retry!);
         Assert.Contains(answers, answer => answer is { Status: 200, IsComplete: false });
     }
+
+    /// <summary>Whatever a reader does, the answer is on record when the backend is done, and the lock is free.</summary>
+    /// <param name="policy">Which of the policies below.</param>
+    /// <param name="bytesPerSecond">How fast the client reads; 0 when it does not.</param>
+    /// <param name="retried">What its retry gets; null of a policy without keys.</param>
+    [Theory]
+    [InlineData("streamed", 0, "replay")]
+    [InlineData("streamed", 5000, "replay")]
+    [InlineData("streamed-seat", 0, "replay")]
+    [InlineData("streamed-seat", 5000, "replay")]
+    [InlineData("streamed-small", 0, "answer-not-kept")]
+    [InlineData("streamed-small-seat", 5000, "answer-not-kept")]
+    [InlineData("small", 0, "answer-not-kept")]
+    [InlineData("small-seat", 0, "answer-not-kept")]
+    [InlineData("small-seat", 5000, "answer-not-kept")]
+    [InlineData("seat", 0, "replay")]
+    [InlineData("alone", 0, null)]
+    [InlineData("alone", 5000, null)]
+    public async Task ASlowReader_HoldsUpNeitherItsRecordNorALock(string policy, int bytesPerSecond, string? retried)
+    {
+        await using var backend = await ScriptedBackend.StartAsync(SendAsync);
+        var (seat, streamed) = (new { On = "route:seat" }, new { Delivery = "Streamed", MaxBodyBytes = AnswerBytes });
+        var (small, streamedSmall) = (new { MaxBodyBytes = 100_000 }, new { Delivery = "Streamed", MaxBodyBytes = 100_000 });
+        string[] names = ["streamed", "streamed-seat", "streamed-small", "streamed-small-seat", "small", "small-seat", "seat", "alone"];
+        await using var gateway = await GatewayProcess.StartAsync(
+            GatewayConfig.Write(
+                GatewayConfig.Embedded,
+                new Dictionary<string, object>
+                {
+                    ["streamed"] = new { Response = streamed },
+                    ["streamed-seat"] = new { Response = streamed, Lock = seat },
+                    ["streamed-small"] = new { Response = streamedSmall },
+                    ["streamed-small-seat"] = new { Response = streamedSmall, Lock = seat },
+                    ["small"] = new { Response = small },
+                    ["small-seat"] = new { Response = small, Lock = seat },
+                    ["seat"] = new { Response = new { MaxBodyBytes = AnswerBytes }, Lock = seat },
+                    ["alone"] = new { Key = Array.Empty<string>(), Lock = seat },
+                },
+                [.. names.Select(name => new GatewayRoute($"/{name}/{{seat}}", backend.Url, name))]),
+            new Dictionary<string, string> { ["Limits__BufferedBytes"] = "536870912", ["Store__Timeout"] = "00:00:10" });
+        using var client = KeyedRequests.NewClient();
+        var (key, path) = (EmbeddedGateway.NewKey(), $"/{policy}/1");
+        await using var reader = await RawClient.ConnectAsync(gateway.Url);
+        await reader.SendAsync($"POST {path} HTTP/1.1\r\nHost: {new Uri(gateway.Url).Authority}\r\nContent-Type: application/json\r\nIdempotency-Key: {key}\r\nContent-Length: 2\r\n\r\n{{}}");
+        using var end = new CancellationTokenSource();
+        var reading = ReadSlowlyAsync(reader, bytesPerSecond, end.Token);
+        await backend.WaitForArrivalsAsync(1);
+        var began = TimeProvider.System.GetTimestamp();
+
+        Answer? retry = null;
+        if (retried is not null)
+        {
+            await Eventually.TrueAsync(
+                async () => (retry = await KeyedRequests.PostAsync(client, gateway.Url + path, key)).ProblemType is not "in-progress", "the answer is recorded");
+        }
+
+        Answer? other = null;
+        if (policy.EndsWith("seat", StringComparison.Ordinal) || policy == "alone")
+        {
+            await Eventually.TrueAsync(
+                async () => (other = await KeyedRequests.PostAsync(client, gateway.Url + path, EmbeddedGateway.NewKey())).ProblemType is not "resource-locked", "the lock is free");
+        }
+
+        var took = TimeProvider.System.GetElapsedTime(began);
+        await end.CancelAsync();
+        await reading;
+
+        Assert.InRange(took, TimeSpan.Zero, TimeSpan.FromSeconds(20)); // a few seconds, and what a shared machine takes for the bytes
+        Assert.Equal(retried, retry is null ? null : retry.IsReplay ? "replay" : retry.ProblemType);
+        Assert.True(retry is not { IsReplay: true } || retry.Body.Length == AnswerBytes, "the retry has the whole answer");
+        Assert.Equal(other is null ? 1 : 2, backend.Ledger.Count);
+        Assert.True(other is null || other.Body.Length == AnswerBytes, "the next one has its answer");
+    }
+
+    /// <summary>A client that reads, however fast, gets every byte, of whatever size the answer is.</summary>
+    [Theory]
+    [InlineData("1.1")]
+    [InlineData("2.0")]
+    public async Task AReaderThatIsSlowerThanTheBackend_GetsTheWholeAnswer(string version)
+    {
+        await using var backend = await ScriptedBackend.StartAsync(SendAsync);
+        await using var gateway = await GatewayProcess.StartAsync(
+            GatewayConfig.Write(
+                GatewayConfig.Embedded,
+                new { streamed = new { Response = new { Delivery = "Streamed", MaxBodyBytes = AnswerBytes }, Lock = new { On = "route:seat" } } },
+                new GatewayRoute("/streamed/{seat}", backend.Url, "streamed")),
+            new Dictionary<string, string> { ["Limits__BufferedBytes"] = "536870912", ["Store__Timeout"] = "00:00:10", ["Kestrel__EndpointDefaults__Protocols"] = version == "2.0" ? "Http2" : "Http1" });
+        using var client = KeyedRequests.NewClient();
+        using var request = new HttpRequestMessage(HttpMethod.Post, gateway.Url + "/streamed/1")
+        {
+            Version = Version.Parse(version),
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Content = new StringContent("{}"),
+        };
+        request.Headers.Add("Idempotency-Key", EmbeddedGateway.NewKey());
+
+        using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        await using var body = await response.Content.ReadAsStreamAsync();
+        var (buffer, read, expected) = (new byte[256 * 1024], 0, true);
+        for (int count; (count = await body.ReadAsync(buffer)) > 0; read += count)
+        {
+            for (var i = 0; i < count; i += 997)
+            {
+                expected &= buffer[i] == ByteAt(read + i);
+            }
+
+            await Task.Delay(20);
+        }
+
+        Assert.Equal((AnswerBytes, true), (read, expected));
+    }
+
+    private static byte ByteAt(int position) => (byte)((position / 1000) % 251);
+
+    private static async Task SendAsync(HttpContext context)
+    {
+        context.Response.ContentLength = AnswerBytes;
+        var piece = new byte[64 * 1024];
+        for (var sent = 0; sent < AnswerBytes; sent += piece.Length)
+        {
+            for (var i = 0; i < piece.Length; i++)
+            {
+                piece[i] = ByteAt(sent + i);
+            }
+
+            await context.Response.Body.WriteAsync(piece, context.RequestAborted);
+        }
+    }
+
+    private static async Task ReadSlowlyAsync(RawClient reader, int bytesPerSecond, CancellationToken end)
+    {
+        try
+        {
+            while (bytesPerSecond > 0)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(200), end);
+                await reader.SkipAsync(bytesPerSecond / 5);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or System.Net.Sockets.SocketException)
+        {
+            // The end of the test, or of the connection.
+        }
+    }
 }

@@ -62,6 +62,9 @@ public sealed class RawClient : IAsyncDisposable
         }
     }
 
+    /// <summary>Reads so many bytes, or fewer at the end, and forgets them.</summary>
+    public async Task SkipAsync(int bytes) => await _socket.ReceiveAsync(new byte[bytes]);
+
     /// <summary>FIN: no more will be sent, the answer is still awaited.</summary>
     public void CloseSending() => _socket.Shutdown(SocketShutdown.Send);
 
