@@ -30,7 +30,8 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
         var clientAborted = context.RequestAborted;
         var body = context.Request.Body;
         var isStreamed = policy.Delivery == Delivery.Streamed || policy.Mode == PolicyMode.Observe;
-        await using var spool = isStreamed || resource is not null ? writer.Spool(context, client, policy) : null;
+        var isWaitedFor = resource is not null || (isStreamed && policy.Mode != PolicyMode.Observe); // who observes lets the client set the pace
+        await using var spool = isWaitedFor ? writer.Spool(context, client, policy) : null;
         await using var tail = resource is null ? null : new HeldTail(context.Response, spool!);
         ValueTask SettleTombstone(TombstoneReason reason)
         {
@@ -83,15 +84,20 @@ internal sealed class ClaimedRequest(Settlement settlement, LeaseKeeper leases, 
             }
 
             await (resource?.EndAsync(isWhole) ?? default);
-            await (isWhole && spool is not null ? writer.FinishAsync(context, spool, tail) : Task.CompletedTask);
+            await ((isWhole, spool, tail) switch
+            {
+                (true, { } rest, { } end) => writer.FinishAsync(context, rest, end),
+                (true, { } rest, null) => rest.WhenGivenAsync(), // at the client's pace
+                _ => Task.CompletedTask,
+            });
             return;
         }
 
         try
         {
-            Task GiveAsync() => isStreamed
-                ? writer.FinishAsync(context, spool!, tail)
-                : writer.WriteAsync(context, () => AnswerBody.WriteAsync(context.Response, capture.Body));
+            Task GiveAsync() => !isStreamed ? writer.WriteAsync(context, () => AnswerBody.WriteAsync(context.Response, capture.Body))
+                : spool is not null ? writer.FinishAsync(context, spool, tail)
+                : Task.CompletedTask;
             await FinishAsync(context, policy, claim, resource, trace, capture, GiveAsync, escaped);
             if (escaped is not null && policy.Mode == PolicyMode.Observe && !context.Response.HasStarted)
             {

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.IO.Pipelines;
-using System.Runtime.ExceptionServices;
 using Gateway.Configuration;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -30,18 +29,18 @@ internal sealed class ClientSpool(
     /// <summary>What is handed to the server at a time, which takes it whole.</summary>
     private const int PieceBytes = 32 * 1024;
 
-    private readonly long _maxBytes = Math.Max(maxBytes, MinBytes);
+    private readonly long _maxBytes = Math.Max(maxBytes, MinBytes) + PieceBytes;
     private readonly Lock _lock = new();
-    private readonly Queue<(byte[] Bytes, int Length)> _kept = new();
+    private readonly Queue<Piece> _kept = new();
     private readonly CancellationToken _clientAborted = context.RequestAborted;
     private Task _pump = Task.CompletedTask;
     private bool _isPumping;
-    private long _keptBytes;
+    private long _keptBytes; // of the arrays, as the budget counts them
     private TaskCompletionSource? _room;
     private TimeSpan _waited;
     private long _letGoAt;
     private volatile bool _isLetGo;
-    private Exception? _failure;
+    private Piece? _last;
 
     /// <summary>Whether anybody waits for the backend to be done.</summary>
     public bool IsUrgent { get; set; } = true;
@@ -65,20 +64,27 @@ internal sealed class ClientSpool(
     {
         while (!buffer.IsEmpty && !_isLetGo && !_clientAborted.IsCancellationRequested)
         {
-            var piece = buffer[..Math.Min(buffer.Length, PieceBytes)];
-            if (TryTake(piece.Span))
-            {
-                buffer = buffer[piece.Length..];
-            }
-            else
+            var taken = Take(buffer.Span[..Math.Min(buffer.Length, PieceBytes)]);
+            buffer = buffer[taken..];
+            if (taken == 0)
             {
                 await WaitForRoomAsync(cancellationToken);
             }
         }
+
+        await StartForNobodyAsync(cancellationToken);
     }
 
-    /// <summary>Everything is handed to the server as it comes.</summary>
-    public override Task FlushAsync(CancellationToken cancellationToken) => IsPumping || _isLetGo ? Task.CompletedTask : Inner.Stream.FlushAsync(cancellationToken);
+    /// <summary>Everything is handed to the server as it comes; the head alone is when nothing has come yet.</summary>
+    public override Task FlushAsync(CancellationToken cancellationToken)
+    {
+        if (!IsPumping && !_isLetGo && !_clientAborted.IsCancellationRequested)
+        {
+            Take([]);
+        }
+
+        return StartForNobodyAsync(cancellationToken);
+    }
 
     /// <summary>Nothing is written to the client once its request is over.</summary>
     public override async ValueTask DisposeAsync()
@@ -108,19 +114,14 @@ internal sealed class ClientSpool(
         }
     }
 
-    /// <returns>False when the client must read first.</returns>
-    private bool TryTake(ReadOnlySpan<byte> bytes)
+    /// <returns>How many of the bytes; none when the client must read first.</returns>
+    private int Take(ReadOnlySpan<byte> bytes)
     {
-        if (_failure is { } failure)
-        {
-            ExceptionDispatchInfo.Throw(failure);
-        }
-
         lock (_lock)
         {
             if (_isPumping)
             {
-                return TryKeep(bytes);
+                return Keep(bytes);
             }
         }
 
@@ -130,7 +131,7 @@ internal sealed class ClientSpool(
         if (flushed.IsCompleted)
         {
             flushed.GetAwaiter().GetResult();
-            return true;
+            return bytes.Length;
         }
 
         lock (_lock)
@@ -139,23 +140,34 @@ internal sealed class ClientSpool(
             _pump = PumpAsync(flushed);
         }
 
-        return true;
+        return bytes.Length;
     }
 
-    private bool TryKeep(ReadOnlySpan<byte> bytes)
+    private int Keep(ReadOnlySpan<byte> bytes)
     {
-        if (!IsUrgent || _keptBytes + bytes.Length > _maxBytes || !budget.TryTakeForReplay(bytes.Length))
+        if (_last is null || _last.Length == _last.Bytes.Length)
         {
-            _room = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return false;
+            var array = ArrayPool<byte>.Shared.Rent(PieceBytes);
+            if (_keptBytes + array.Length > _maxBytes || !budget.TryTakeForReplay(array.Length))
+            {
+                ArrayPool<byte>.Shared.Return(array);
+                _room = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                return 0;
+            }
+
+            _kept.Enqueue(_last = new Piece(array));
+            _keptBytes += array.Length;
         }
 
-        var kept = ArrayPool<byte>.Shared.Rent(bytes.Length);
-        bytes.CopyTo(kept);
-        _kept.Enqueue((kept, bytes.Length));
-        _keptBytes += bytes.Length;
-        return true;
+        var taken = Math.Min(bytes.Length, _last.Bytes.Length - _last.Length);
+        bytes[..taken].CopyTo(_last.Bytes.AsSpan(_last.Length));
+        _last.Length += taken;
+        return taken;
     }
+
+    /// <summary>Who follows the answer is told by its beginning that it began, also when nobody is there to read it.</summary>
+    private Task StartForNobodyAsync(CancellationToken cancellationToken) =>
+        _clientAborted.IsCancellationRequested && !_isLetGo && !context.Response.HasStarted ? Inner.StartAsync(cancellationToken) : Task.CompletedTask;
 
     private async Task WaitForRoomAsync(CancellationToken cancellationToken)
     {
@@ -189,20 +201,31 @@ internal sealed class ClientSpool(
         try
         {
             await flushed;
-            while (TakeOut() is { Length: > 0 } next)
+            while (TakeOut() is { } next)
             {
-                Inner.Writer.Write(next.Bytes.AsSpan(0, next.Length));
-                Return(next);
+                try
+                {
+                    Inner.Writer.Write(next.Bytes.AsSpan(0, next.Length));
+                }
+                finally
+                {
+                    Return(next);
+                }
+
                 await Inner.Writer.FlushAsync(CancellationToken.None);
             }
         }
-#pragma warning disable CA1031 // whatever the server says of its client, the next write is told
-        catch (Exception e)
+#pragma warning disable CA1031 // whatever the server says of its client, the client has not got everything
+        catch (Exception)
 #pragma warning restore CA1031
         {
+            if (!_clientAborted.IsCancellationRequested)
+            {
+                LetGo();
+            }
+
             lock (_lock)
             {
-                _failure = e;
                 Discard();
                 _isPumping = false;
                 _room?.TrySetResult();
@@ -210,13 +233,18 @@ internal sealed class ClientSpool(
         }
     }
 
-    /// <summary>The next piece; one without bytes when there is none, and the pump stops.</summary>
-    private (byte[] Bytes, int Length) TakeOut()
+    /// <summary>The next piece; null when there is none, and the pump stops.</summary>
+    private Piece? TakeOut()
     {
         lock (_lock)
         {
             _isPumping = _kept.TryDequeue(out var next);
-            _keptBytes -= next.Length;
+            if (next is not null)
+            {
+                _keptBytes -= next.Bytes.Length;
+                _last = next == _last ? null : _last;
+            }
+
             _room?.TrySetResult();
             return next;
         }
@@ -224,16 +252,25 @@ internal sealed class ClientSpool(
 
     private void Discard()
     {
+        _last = null;
         while (_kept.TryDequeue(out var next))
         {
-            _keptBytes -= next.Length;
+            _keptBytes -= next.Bytes.Length;
             Return(next);
         }
     }
 
-    private void Return((byte[] Bytes, int Length) kept)
+    private void Return(Piece kept)
     {
+        budget.Return(kept.Bytes.Length);
         ArrayPool<byte>.Shared.Return(kept.Bytes);
-        budget.Return(kept.Length);
+    }
+
+    /// <summary>What comes in drips shares an array.</summary>
+    private sealed class Piece(byte[] bytes)
+    {
+        public byte[] Bytes => bytes;
+
+        public int Length { get; set; }
     }
 }

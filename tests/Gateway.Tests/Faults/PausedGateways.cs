@@ -54,6 +54,7 @@ internal sealed class PausedGateways : IAsyncDisposable
             gateways._stopped = await GatewayProcess.StartAsync(
                 Configuration(store(gateways.StoreLink?.Endpoint), $"https://{gateways.BackendLink.Endpoint}", backend.Url, absentAfter), environment, program);
             gateways._other = await GatewayProcess.StartAsync(Configuration(store(endpoint), backend.Url, backend.Url, absentAfter), environment, program);
+            await gateways.WarmAsync();
         });
     }
 
@@ -96,6 +97,16 @@ internal sealed class PausedGateways : IAsyncDisposable
         await BackendLink.DisposeAsync();
         await (StoreLink?.DisposeAsync() ?? default);
         await Backend.DisposeAsync();
+    }
+
+    /// <summary>The first request of a process takes longest, and on a busy machine longer than its store may take.</summary>
+    private async Task WarmAsync()
+    {
+        foreach (var gateway in (GatewayProcess[])[Stopped, Other])
+        {
+            var key = $"first-{gateway.Pid}";
+            await Eventually.TrueAsync(async () => (await PostAsync(gateway, "/direct/first", key)).Status is not (409 or 503), "it serves");
+        }
     }
 
     private static string Configuration(object store, string backend, string inClear, string? absentAfter)

@@ -185,13 +185,94 @@ public sealed class SlowReaderTests
         Assert.Equal((AnswerBytes, true), (read, expected));
     }
 
+    /// <summary>Where nobody waits, the client's pace is the backend's: neither what observes, nor what is too large to keep, is cut for being read slowly.</summary>
+    [Theory]
+    [InlineData("observed")]
+    [InlineData("large")]
+    public async Task ASlowReader_ThatHoldsNobodyUp_GetsTheWholeAnswer(string policy)
+    {
+        const int Bytes = 12 * 1024 * 1024;
+        await using var backend = await ScriptedBackend.StartAsync(context => SendAsync(context, Bytes));
+        await using var gateway = await GatewayProcess.StartAsync(
+            GatewayConfig.Write(
+                GatewayConfig.Embedded,
+                new Dictionary<string, object>
+                {
+                    ["observed"] = new { Mode = "Observe", Response = new { MaxBodyBytes = 2 * Bytes } },
+                    ["large"] = new { Response = new { Delivery = "Streamed", MaxBodyBytes = Bytes / 2 } },
+                },
+                new GatewayRoute("/observed/{**rest}", backend.Url, "observed", ActivityTimeout: TimeSpan.FromSeconds(4)),
+                new GatewayRoute("/large/{**rest}", backend.Url, "large", ActivityTimeout: TimeSpan.FromSeconds(4))),
+            new Dictionary<string, string> { ["Limits__SlowReader"] = "00:00:02", ["Limits__BufferedBytes"] = "536870912" });
+        await using var reader = await RawClient.ConnectAsync(gateway.Url);
+        await reader.SendAsync($"POST /{policy}/1 HTTP/1.1\r\nHost: {new Uri(gateway.Url).Authority}\r\nContent-Type: application/json\r\nIdempotency-Key: {EmbeddedGateway.NewKey()}\r\nContent-Length: 2\r\n\r\n{{}}");
+
+        // A second and a half between megabytes: the whole takes longer than any of the patience above.
+        long skipped = 0;
+        for (var i = 0; i < 6; i++)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(1.5));
+            skipped += await reader.SkipWholeAsync(1024 * 1024);
+        }
+
+        while (await reader.SkipAsync(1024 * 1024) is > 0 and var more)
+        {
+            skipped += more;
+            if (skipped > Bytes)
+            {
+                break; // a head, and the whole
+            }
+        }
+
+        Assert.InRange(skipped, Bytes + 1, Bytes + 2000);
+    }
+
+    /// <summary>Who hangs up before an answer that has no end has begun does not leave its lock to it.</summary>
+    [Fact]
+    public async Task AClientThatHangsUp_BeforeAnAnswerWithoutEnd_DoesNotLeaveItsLockToIt()
+    {
+        using var held = new SyncPoint();
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var backend = await ScriptedBackend.StartAsync(async context =>
+        {
+            await held.Released;
+            try
+            {
+                while (true)
+                {
+                    await context.Response.Body.WriteAsync(new byte[1000], context.RequestAborted);
+                    await Task.Delay(20, context.RequestAborted);
+                }
+            }
+            finally
+            {
+                ended.TrySetResult();
+            }
+        });
+        await using var gateway = await GatewayProcess.StartAsync(GatewayConfig.Write(
+            GatewayConfig.Embedded, new { alone = new { Key = Array.Empty<string>(), Lock = new { On = "route:seat" } } }, new GatewayRoute("/alone/{seat}", backend.Url, "alone")));
+        await using (var client = await RawClient.ConnectAsync(gateway.Url))
+        {
+            await client.SendAsync($"POST /alone/1 HTTP/1.1\r\nHost: {new Uri(gateway.Url).Authority}\r\nContent-Length: 2\r\n\r\n{{}}");
+            await backend.WaitForArrivalsAsync(1);
+            client.Abort();
+        }
+
+        await Task.Delay(TimeSpan.FromMilliseconds(300)); // the server has noticed
+        held.Release();
+
+        await ended.Task.WaitAsync(Bounds.Wait);
+    }
+
     private static byte ByteAt(int position) => (byte)((position / 1000) % 251);
 
-    private static async Task SendAsync(HttpContext context)
+    private static Task SendAsync(HttpContext context) => SendAsync(context, AnswerBytes);
+
+    private static async Task SendAsync(HttpContext context, int bytes)
     {
-        context.Response.ContentLength = AnswerBytes;
+        context.Response.ContentLength = bytes;
         var piece = new byte[64 * 1024];
-        for (var sent = 0; sent < AnswerBytes; sent += piece.Length)
+        for (var sent = 0; sent < bytes; sent += piece.Length)
         {
             for (var i = 0; i < piece.Length; i++)
             {

@@ -62,8 +62,21 @@ public sealed class RawClient : IAsyncDisposable
         }
     }
 
+    /// <summary>Reads so many bytes at most, and forgets them.</summary>
+    /// <returns>How many; 0 at the end.</returns>
+    public async Task<int> SkipAsync(int bytes) => await _socket.ReceiveAsync(new byte[bytes]);
+
     /// <summary>Reads so many bytes, or fewer at the end, and forgets them.</summary>
-    public async Task SkipAsync(int bytes) => await _socket.ReceiveAsync(new byte[bytes]);
+    public async Task<int> SkipWholeAsync(int bytes)
+    {
+        var skipped = 0;
+        while (skipped < bytes && await SkipAsync(bytes - skipped) is > 0 and var more)
+        {
+            skipped += more;
+        }
+
+        return skipped;
+    }
 
     /// <summary>FIN: no more will be sent, the answer is still awaited.</summary>
     public void CloseSending() => _socket.Shutdown(SocketShutdown.Send);
