@@ -20,7 +20,7 @@ public abstract class DuplicateStormTests(SharedGateways gateways)
 
 [OnRedis]
 [Collection(LoadCollection.Name)]
-public sealed class RedisDuplicateStormTests(RedisGateways gateways) : DuplicateStormTests(gateways), IClassFixture<RedisGateways>;
+public sealed class RedisDuplicateStormTests(PatientRedisGateways gateways) : DuplicateStormTests(gateways), IClassFixture<PatientRedisGateways>;
 
 [OnPostgres]
 [Collection(LoadCollection.Name)]

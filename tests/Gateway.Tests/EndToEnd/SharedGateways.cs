@@ -61,7 +61,9 @@ public sealed class RedisGateways() : SharedGateways(new FaultyRedis(), RedisIns
 public sealed class PostgresGateways() : SharedGateways(new FaultyPostgres(), PostgresInstallation.IsUsable(ownServer: true));
 
 /// <summary>For a load under which a call of a shared machine may take longer than a second.</summary>
-public sealed class PatientPostgresGateways() : SharedGateways(
-    new FaultyPostgres(),
-    PostgresInstallation.IsUsable(ownServer: true),
-    new() { ["Store__Timeout"] = "00:00:05", ["Idempotency__Policies__brief__Lease"] = "00:00:10" });
+public abstract class PatientGateways(FaultyStore store, bool isUsable) : SharedGateways(
+    store, isUsable, new() { ["Store__Timeout"] = "00:00:05", ["Idempotency__Policies__brief__Lease"] = "00:00:10" });
+
+public sealed class PatientRedisGateways() : PatientGateways(new FaultyRedis(), RedisInstallation.IsUsable(ownServer: true));
+
+public sealed class PatientPostgresGateways() : PatientGateways(new FaultyPostgres(), PostgresInstallation.IsUsable(ownServer: true));

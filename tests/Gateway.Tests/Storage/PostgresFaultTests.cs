@@ -50,6 +50,22 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         Assert.Equal(state is null ? null : $"{state} {Hex(claim.Token)} 1", await ReadAsync(claim));
     }
 
+    /// <summary>
+    /// A busy server takes longer to make a connection than a call may take. What was begun is not thrown away, or each call begins anew and none
+    /// ever has one.
+    /// </summary>
+    [PostgresFact(ownServer: true)]
+    public async Task AServerThatIsSlowToConnect_IsConnectedTo_ByCallsThatGiveUpSooner()
+    {
+        await using var slow = new PostgresProcess("pre_auth_delay=2");
+        await slow.StartAsync();
+        await using var store = PostgresStores.Open(slow.ConnectionString, timeout: TimeSpan.FromSeconds(1));
+
+        var serving = Enumerable.Range(0, 30).Select(_ => PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default)));
+
+        Assert.All(await Task.WhenAll(serving), found => Assert.Equal(ClaimState.Claimed, found.State));
+    }
+
     /// <summary>A server that lost many claims: each is written again by statements of its own, and new claims must not wait behind all of them.</summary>
     [PostgresFact]
     public async Task ManyRenewalsOfWhatIsGone_LeaveConnectionsForNewClaims()

@@ -12,6 +12,12 @@ internal sealed class PostgresPools : IAsyncDisposable
     /// <summary>Connections of one gateway to a host, unless the string says otherwise; a PostgreSQL takes 100 in all by default.</summary>
     private const int DefaultMaxPoolSize = 20;
 
+    /// <summary>
+    /// How many times the store's timeout a connection may take to be made. It goes on when the call that wanted it has given up: a busy server that
+    /// is asked anew by every call has its queue full of those that gave up, and connects nobody.
+    /// </summary>
+    private const int ConnectTimeouts = 5;
+
     /// <summary>How many replaced pools may still have calls that hang: a server that hangs must not run out of connections.</summary>
     private const int MaxHanging = 2;
 
@@ -71,7 +77,6 @@ internal sealed class PostgresPools : IAsyncDisposable
             MaxAutoPrepare = given.ShouldSerialize("Max Auto Prepare") ? given.MaxAutoPrepare : 20,
             AutoPrepareMinUsages = 2,
             ApplicationName = given.ApplicationName ?? "idempotency-gateway",
-            Timeout = (int)Math.Ceiling(settings.Timeout.TotalSeconds), // of connecting
             CommandTimeout = 0, // ours comes first; ending a call that hangs would block threads
             TcpKeepAlive = true,
             TcpKeepAliveTime = 10, // seconds, as the next
@@ -92,9 +97,10 @@ internal sealed class PostgresPools : IAsyncDisposable
             var host = Volatile.Read(ref _current);
             var pool = Volatile.Read(ref _pools[host]);
             asked(pool);
+            var opening = pool.Source.OpenConnectionAsync(CancellationToken.None).AsTask();
             try
             {
-                return (await pool.Source.OpenConnectionAsync(cancellationToken), pool);
+                return (await opening.WaitAsync(cancellationToken), pool);
             }
             catch (ObjectDisposedException) when (pool != Volatile.Read(ref _pools[host]))
             {
@@ -102,6 +108,8 @@ internal sealed class PostgresPools : IAsyncDisposable
             }
             catch (Exception)
             {
+                _ = ReturnLaterAsync(opening);
+
                 // A pool that is only busy is not left.
                 if (!(cancellationToken.IsCancellationRequested && _time.GetElapsedTime(pool.AnsweredAt) < _settings.Timeout))
                 {
@@ -113,6 +121,19 @@ internal sealed class PostgresPools : IAsyncDisposable
                     throw;
                 }
             }
+        }
+    }
+
+    /// <summary>For the next call.</summary>
+    private static async Task ReturnLaterAsync(Task<NpgsqlConnection> opening)
+    {
+        try
+        {
+            await (await opening).DisposeAsync();
+        }
+        catch (Exception e) when (e is NpgsqlException or ObjectDisposedException or OperationCanceledException or StoreUnavailableException or TimeoutException)
+        {
+            // The next call finds it out by itself.
         }
     }
 
@@ -202,12 +223,16 @@ internal sealed class PostgresPools : IAsyncDisposable
     {
         var builder = new NpgsqlDataSourceBuilder(host.ConnectionString);
         builder.ConnectionStringBuilder.Pooling = pooling;
-        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException(), PrepareAsync);
+
+        // The listener's is short: by it a silent server is noticed.
+        var seconds = (int)Math.Ceiling((pooling ? ConnectTimeouts : 1) * _settings.Timeout.TotalSeconds);
+        builder.ConnectionStringBuilder.Timeout = seconds;
+        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException(), connection => PrepareAsync(connection, seconds));
         return builder.Build();
     }
 
     /// <summary>Every physical connection, once.</summary>
-    private async Task PrepareAsync(NpgsqlConnection connection)
+    private async Task PrepareAsync(NpgsqlConnection connection, int seconds)
     {
         // Our own timeout comes first; the server's ends what we gave up. A claim that is acknowledged must be on disk.
         using var prepare = new NpgsqlCommand(
@@ -218,7 +243,7 @@ internal sealed class PostgresPools : IAsyncDisposable
             """,
             connection)
         {
-            CommandTimeout = (int)Math.Ceiling(_settings.Timeout.TotalSeconds),
+            CommandTimeout = seconds,
             Parameters = { new() { Value = (2 * _settings.Timeout).TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture) } },
         };
         await using (var row = await prepare.ExecuteReaderAsync())
