@@ -66,6 +66,49 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         Assert.All(await Task.WhenAll(serving), found => Assert.Equal(ClaimState.Claimed, found.State));
     }
 
+    /// <summary>The same under a load that goes on, and after an outage: the server has to make few connections, and those who gave up begin none.</summary>
+    [PostgresFact(ownServer: true)]
+    public async Task AServerThatIsSlowToConnect_ServesALoadThatGoesOn_WithFewConnections()
+    {
+        await using var slow = new PostgresProcess("pre_auth_delay=2", "log_connections=on");
+        await slow.StartAsync();
+        await using var link = TcpProxy.Start(slow.Endpoint);
+        await using var store = PostgresStores.Open($"{slow.ConnectionStringVia(link.Endpoint)};Maximum Pool Size=5", timeout: TimeSpan.FromSeconds(1));
+        int Connections() => slow.Output.Count(line => line.Contains("connection received", StringComparison.Ordinal));
+        var before = Connections();
+        using var end = new CancellationTokenSource();
+        var served = 0;
+        async Task LoadAsync()
+        {
+            while (!end.IsCancellationRequested)
+            {
+                try
+                {
+                    await store.ClaimAsync(StoreContract.NewClaim(), default);
+                    Interlocked.Increment(ref served);
+                }
+                catch (StoreUnavailableException)
+                {
+                    // And again at once.
+                }
+            }
+        }
+
+        var load = Enumerable.Range(0, 60).Select(_ => Task.Run(LoadAsync)).ToList();
+        await Eventually.TrueAsync(() => Volatile.Read(ref served) > 100, "it serves");
+        link.BlackHole(TcpDirections.Both);
+        await Task.Delay(TimeSpan.FromSeconds(6));
+        link.Cut();
+        link.Heal();
+        var (servedBefore, healed) = (Volatile.Read(ref served), Connections());
+        await Eventually.TrueAsync(() => Volatile.Read(ref served) > servedBefore + 100, "it serves again");
+        await end.CancelAsync();
+        await Task.WhenAll(load);
+
+        Assert.InRange(healed - before, 1, 40); // the pool's, the listener's one a second and a half, and those of one more pool or two
+        Assert.InRange(Connections() - healed, 1, 40);
+    }
+
     /// <summary>A server that lost many claims: each is written again by statements of its own, and new claims must not wait behind all of them.</summary>
     [PostgresFact]
     public async Task ManyRenewalsOfWhatIsGone_LeaveConnectionsForNewClaims()

@@ -134,6 +134,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
                 finally
                 {
                     pool.End();
+                    pool.Leave();
                 }
             }
         }

@@ -13,8 +13,8 @@ internal sealed class PostgresPools : IAsyncDisposable
     private const int DefaultMaxPoolSize = 20;
 
     /// <summary>
-    /// How many times the store's timeout a connection may take to be made. It goes on when the call that wanted it has given up: a busy server that
-    /// is asked anew by every call has its queue full of those that gave up, and connects nobody.
+    /// How many times the store's timeout a connection may take to be made, and as much again for what it is asked first. It goes on when the call that
+    /// wanted it has given up: a busy server that is asked anew by every call has its queue full of those that gave up, and connects nobody.
     /// </summary>
     private const int ConnectTimeouts = 5;
 
@@ -42,8 +42,8 @@ internal sealed class PostgresPools : IAsyncDisposable
         var all = CreateString(settings);
         Description = $"PostgreSQL ({string.Join(',', all.Host!.Split(',').Select(SafeText.OfHost))}, database {SafeText.OfName(all.Database!)})";
         _hosts = [.. all.Host!.Split(',', StringSplitOptions.TrimEntries).Select(host => OfHost(all, host))];
-        _pools = [.. _hosts.Select(host => new PostgresPool(Build(host, pooling: true), time.GetTimestamp()))];
-        _unpooled = [.. _hosts.Select(host => Build(host, pooling: false))];
+        _pools = [.. _hosts.Select(host => BuildPool(host))];
+        _unpooled = [.. _hosts.Select(host => Build(host, pooling: false, () => { }))];
     }
 
     public string Description { get; }
@@ -86,7 +86,7 @@ internal sealed class PostgresPools : IAsyncDisposable
         };
     }
 
-    /// <summary>A connection to the server that takes writes, and the pool that it is of.</summary>
+    /// <summary>A connection to the server that takes writes, and the pool that it is of, which is left (<see cref="PostgresPool.Leave"/>) when it is disposed.</summary>
     /// <param name="asked">Told of each pool before it is asked.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <exception cref="StoreUnavailableException">A server is a standby.</exception>
@@ -97,18 +97,20 @@ internal sealed class PostgresPools : IAsyncDisposable
             var host = Volatile.Read(ref _current);
             var pool = Volatile.Read(ref _pools[host]);
             asked(pool);
-            var opening = pool.Source.OpenConnectionAsync(CancellationToken.None).AsTask();
+            Task<NpgsqlConnection>? opening = null;
             try
             {
+                await pool.EnterAsync(cancellationToken);
+                opening = ConnectAsync(pool);
                 return (await opening.WaitAsync(cancellationToken), pool);
             }
-            catch (ObjectDisposedException) when (pool != Volatile.Read(ref _pools[host]))
+            catch (Exception e)
             {
-                // Replaced at this moment.
-            }
-            catch (Exception)
-            {
-                _ = ReturnLaterAsync(opening);
+                _ = opening is null ? Task.CompletedTask : ReturnLaterAsync(pool, opening);
+                if (e is ObjectDisposedException && pool != Volatile.Read(ref _pools[host]))
+                {
+                    continue; // replaced at this moment
+                }
 
                 // A pool that is only busy is not left.
                 if (!(cancellationToken.IsCancellationRequested && _time.GetElapsedTime(pool.AnsweredAt) < _settings.Timeout))
@@ -121,19 +123,6 @@ internal sealed class PostgresPools : IAsyncDisposable
                     throw;
                 }
             }
-        }
-    }
-
-    /// <summary>For the next call.</summary>
-    private static async Task ReturnLaterAsync(Task<NpgsqlConnection> opening)
-    {
-        try
-        {
-            await (await opening).DisposeAsync();
-        }
-        catch (Exception e) when (e is NpgsqlException or ObjectDisposedException or OperationCanceledException or StoreUnavailableException or TimeoutException)
-        {
-            // The next call finds it out by itself.
         }
     }
 
@@ -186,7 +175,7 @@ internal sealed class PostgresPools : IAsyncDisposable
             if (host >= 0 && pool.UnderWay > 0 && _replaced.Count < MaxHanging && _time.GetElapsedTime(pool.AnsweredAt) > _settings.Timeout)
             {
                 _replaced.Add(pool);
-                Volatile.Write(ref _pools[host], new PostgresPool(Build(_hosts[host], pooling: true), _time.GetTimestamp()));
+                Volatile.Write(ref _pools[host], BuildPool(_hosts[host]));
                 _ = pool.Source.DisposeAsync().AsTask();
             }
         }
@@ -219,7 +208,38 @@ internal sealed class PostgresPools : IAsyncDisposable
         return own;
     }
 
-    private NpgsqlDataSource Build(NpgsqlConnectionStringBuilder host, bool pooling)
+    private static async Task<NpgsqlConnection> ConnectAsync(PostgresPool pool) => await pool.Source.OpenConnectionAsync(CancellationToken.None);
+
+    /// <summary>Of a call that has given up, for the next one.</summary>
+    private static async Task ReturnLaterAsync(PostgresPool pool, Task<NpgsqlConnection> opening)
+    {
+        try
+        {
+            await (await opening).DisposeAsync();
+        }
+#pragma warning disable CA1031 // whatever it is, the next call finds it out by itself
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            // Nobody waits for it.
+        }
+        finally
+        {
+            pool.Leave();
+        }
+    }
+
+    private PostgresPool BuildPool(NpgsqlConnectionStringBuilder host)
+    {
+        PostgresPool? pool = null;
+        var source = Build(host, pooling: true, () => pool!.Answered(_time.GetTimestamp())); // a server that connects does not hang
+        return pool = new PostgresPool(source, host.MaxPoolSize, _time.GetTimestamp());
+    }
+
+    /// <param name="host">Its connection string.</param>
+    /// <param name="pooling">Whether its connections are kept.</param>
+    /// <param name="connected">Told of each connection that is made.</param>
+    private NpgsqlDataSource Build(NpgsqlConnectionStringBuilder host, bool pooling, Action connected)
     {
         var builder = new NpgsqlDataSourceBuilder(host.ConnectionString);
         builder.ConnectionStringBuilder.Pooling = pooling;
@@ -227,7 +247,11 @@ internal sealed class PostgresPools : IAsyncDisposable
         // The listener's is short: by it a silent server is noticed.
         var seconds = (int)Math.Ceiling((pooling ? ConnectTimeouts : 1) * _settings.Timeout.TotalSeconds);
         builder.ConnectionStringBuilder.Timeout = seconds;
-        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException(), connection => PrepareAsync(connection, seconds));
+        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException(), async connection =>
+        {
+            await PrepareAsync(connection, seconds);
+            connected();
+        });
         return builder.Build();
     }
 
