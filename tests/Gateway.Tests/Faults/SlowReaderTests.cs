@@ -50,7 +50,7 @@ public sealed class SlowReaderTests
         await using var gateway = await GatewayProcess.StartAsync(
             GatewayConfig.Write(
                 GatewayConfig.Embedded, new { large = new { Response = new { MaxBodyBytes = Bytes } } }, new GatewayRoute("/{**rest}", backend.Url, "large")),
-            new Dictionary<string, string> { ["Limits__SlowReader"] = "00:00:02", ["Limits__BufferedBytes"] = $"{8 * Bytes}", ["Idempotency__NearCopy__MaxEntries"] = "0" });
+            new Dictionary<string, string> { ["Limits__SlowReader"] = "00:00:05", ["Limits__BufferedBytes"] = $"{8 * Bytes}", ["Idempotency__NearCopy__MaxEntries"] = "0" });
         using var client = KeyedRequests.NewClient();
         var key = EmbeddedGateway.NewKey();
         var first = await KeyedRequests.PostAsync(client, gateway.Url + "/orders", key);
@@ -61,7 +61,9 @@ public sealed class SlowReaderTests
         }
 
         Answer? retry = null;
-        await Eventually.TrueAsync(async () => (retry = await KeyedRequests.PostAsync(client, gateway.Url + "/orders", key)).IsReplay, "others are served");
+        async Task<bool> IsServedAsync() => (retry = await KeyedRequests.PostAsync(client, gateway.Url + "/orders", key)).IsReplay;
+        await Eventually.TrueAsync(async () => !await IsServedAsync(), "the readers have all the room");
+        await Eventually.TrueAsync(IsServedAsync, "others are served");
         var answers = new List<Http1Message?>();
         foreach (var reader in readers)
         {
