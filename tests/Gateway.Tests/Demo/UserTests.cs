@@ -33,7 +33,8 @@ public abstract class UserTests(DatabaseKind kind) : DemoBackendTest(kind, "--ro
     [StoreFact]
     public async Task Parallel_calls_with_one_email_make_one_user()
     {
-        var answers = await Task.WhenAll(Enumerable.Range(0, Parallel).Select(_ => Demo.PostAsync("/api/users", Ann)));
+        Task<Answer[]> PostManyAsync(object user) => Task.WhenAll(Enumerable.Range(0, Parallel).Select(_ => Demo.PostAsync("/api/users", user)));
+        var answers = await PostManyAsync(Ann);
 
         await AssertOneOfEachAsync();
         Assert.Single(answers, answer => answer.Status == 201);
@@ -41,7 +42,12 @@ public abstract class UserTests(DatabaseKind kind) : DemoBackendTest(kind, "--ro
         Assert.All(
             answers.Where(answer => answer.Status == 409),
             answer => Assert.Contains("Sorry, another request is being processed at this moment", answer.Text, StringComparison.Ordinal));
-        Assert.Contains(answers, answer => answer.Status == 409);
+
+        // Some meet the first one at work; on a machine that is busy, perhaps not at the first go.
+        var others = 0;
+        await Eventually.TrueAsync(
+            async () => answers.Any(answer => answer.Status == 409) || (await PostManyAsync(new { email = $"{others++}@example.org", name = "Bob" })).Any(answer => answer.Status == 409),
+            "some are told that another request is being processed");
     }
 
     [StoreFact]
