@@ -12,6 +12,9 @@ internal sealed class PausedGateways : IAsyncDisposable
     /// <summary>The shortest that a policy allows.</summary>
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(2);
 
+    /// <summary>What the backend has executed when a test begins: a request of each gateway, see <see cref="WarmAsync"/>.</summary>
+    public const int FirstRequests = 2;
+
     /// <summary>More than the sockets between two processes take.</summary>
     private const int MaxBody = 32 * 1024 * 1024;
 
