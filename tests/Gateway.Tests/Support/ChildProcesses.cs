@@ -33,7 +33,7 @@ internal static class ChildProcesses
     public static Process Start(ProcessStartInfo info)
     {
         info.Environment["DOTNET_EnableDiagnostics"] = "0";
-        info.Environment["DOTNET_TC_CallCountThreshold"] = "2000";
+        info.Environment["DOTNET_TC_CallCountThreshold"] = "2000"; // hexadecimal: 8,192 calls, so that code under load is still compiled again
         var process = Process.Start(info)!;
         Running[process] = true;
         return process;

@@ -19,7 +19,6 @@ public abstract class SeatRushTests(PolicyGateways gateways, ITestOutputHelper o
     private const int Seats = 10;
     private const int Kills = 6;
     private static readonly TimeSpan LongestBooking = TimeSpan.FromMilliseconds(300);
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3); // on a busy machine most calls of the store take longer than they may
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     private readonly ConcurrentDictionary<string, int> _inside = new();
@@ -38,8 +37,7 @@ public abstract class SeatRushTests(PolicyGateways gateways, ITestOutputHelper o
         var cut = 0;
         for (var kill = 0; kill < Kills; kill++)
         {
-            var arrivals = gateways.Backend.Ledger.Count + Seats;
-            await Eventually.TrueAsync(() => gateways.Backend.Ledger.Count >= arrivals, "seats are booked", Patience);
+            await gateways.Backend.WaitForArrivalsAsync(gateways.Backend.Ledger.Count + Seats);
             var victim = gateways.Gateways[RandomNumberGenerator.GetInt32(gateways.Gateways.Count)];
             cut += _inside.Values.Sum();
             await victim.KillAsync();
