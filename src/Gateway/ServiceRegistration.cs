@@ -161,6 +161,7 @@ internal static class ServiceRegistration
         services.AddSingleton<BackendProbe>();
         services.AddSingleton<Recovery>();
         services.AddHostedService<UncertainSweeper>();
+        services.AddHostedService<UncertainWatch>();
         services.AddSingleton<KeyClaims>();
         services.AddSingleton<RouteTimes>();
         services.AddSingleton<LockLines>();

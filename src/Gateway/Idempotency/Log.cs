@@ -44,6 +44,12 @@ internal static partial class Log
     [LoggerMessage(1013, LogLevel.Warning, "Route {Route}: callers send {What}, which the Scope of policy {Policy} does not look at ({Scope}). Two callers who differ in that alone share their keys, and one may get the other's answer. Name in Scope what says who the caller is, such as cookie:NAME or header:NAME.")]
     public static partial void ScopeOverlooks(ILogger logger, string route, string policy, string what, string scope);
 
+    [LoggerMessage(1014, LogLevel.Warning, "{Record}: its lease ended {Seconds} s ago, and nobody has said what became of its request: the gateway that sent it was killed, or is cut off. The key answers outcome-uncertain until its retention ends, unless a probe or the gateway tells more.")]
+    public static partial void Abandoned(ILogger logger, string record, long seconds);
+
+    [LoggerMessage(1015, LogLevel.Error, "Counting uncertain keys failed; it is tried again.")]
+    public static partial void CountFailed(ILogger logger, Exception exception);
+
     [LoggerMessage(1020, LogLevel.Error, "{Record} {Policy}: the body that the answers' server gave is not the one that was recorded. It is not used; retries get answer-not-kept.")]
     public static partial void BodyAltered(ILogger logger, string record, string policy);
 

@@ -75,6 +75,14 @@ internal interface IIdempotencyStore : IAsyncDisposable
     ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken);
 
     /// <summary>
+    /// What is uncertain, with and without a probe, in the next part of the store. Nothing leads to records without a probe, for their sake every
+    /// request would have to write more: a call reads about <paramref name="max"/> records of any kind, and goes on behind those of the call before.
+    /// A record that was written anew meanwhile may be left out of a round. For one caller at a time.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken);
+
+    /// <summary>
     /// Deletes a settled or uncertain record for an operator, and raises <see cref="Forgotten"/> everywhere. Late writes of its owner do not
     /// bring it back (<see cref="ForgottenFor"/>).
     /// </summary>

@@ -34,6 +34,13 @@ internal sealed class GatewayMetrics
     public void ObserveBufferedBytes(Func<long> read) =>
         _meter.CreateObservableGauge("gateway.idempotency.buffered_bytes", read, "By", "Bytes of request and answer bodies in memory, bounded by Limits:BufferedBytes.");
 
+    /// <param name="read">How many records the last round through the store found uncertain; null when none has ended well.</param>
+    public void ObserveUncertainRecords(Func<long?> read) => _meter.CreateObservableGauge<long>(
+        "gateway.idempotency.uncertain_records",
+        () => read() is { } count ? [new Measurement<long>(count)] : [],
+        "{record}",
+        "Records in the store whose outcome is unknown, as the last round through it found them.");
+
     /// <param name="policy">The policy's name.</param>
     /// <param name="outcome"><c>recorded</c>, <c>replayed</c>, <c>released</c>, <c>bypassed</c>, or the slug of the problem.</param>
     public void Request(string policy, string outcome) =>

@@ -29,8 +29,11 @@ public abstract class StoreClockTests(FaultyStore store) : StoreFaults
         using var clock = new FakeClock();
         store.LiveBy(clock);
         await store.StartAsync();
-        await using var owner = await StartConnectedGatewayAsync(store.Section(store.Endpoint));
-        await using var neighbour = await StartConnectedGatewayAsync(store.Section(store.Endpoint));
+
+        // Not renewed within the test: a renewal after the jump would be by the new clock.
+        var environment = new Dictionary<string, string> { ["Idempotency__Policies__default__Lease"] = "00:10:00" };
+        await using var owner = await StartConnectedGatewayAsync(store.Section(store.Endpoint), environment);
+        await using var neighbour = await StartConnectedGatewayAsync(store.Section(store.Endpoint), environment);
         var recordedKey = EmbeddedGateway.NewKey();
         var recorded = await PostAsync(owner, recordedKey);
         using var held = Backend.Hold();

@@ -122,9 +122,9 @@ public sealed class EmbeddedStoreTests : StoreContract
 
     internal override Task<IIdempotencyStore> OpenAsync() => Task.FromResult<IIdempotencyStore>(Open());
 
-    internal override Task AdvanceAsync(TimeSpan by)
+    internal override Task WaitAsync(TimeSpan time)
     {
-        _time.Advance(by);
+        _time.Advance(time);
         return Task.CompletedTask;
     }
 

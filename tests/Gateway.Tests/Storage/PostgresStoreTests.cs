@@ -72,5 +72,5 @@ public sealed class PostgresStoreTests(PostgresServer server) : StoreContract, I
 
     internal override Task<IIdempotencyStore> OpenAsync() => Task.FromResult<IIdempotencyStore>(PostgresStores.Open(server.ConnectionString));
 
-    internal override Task AdvanceAsync(TimeSpan by) => Task.Delay(by + TimeSpan.FromMilliseconds(20));
+    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
 }

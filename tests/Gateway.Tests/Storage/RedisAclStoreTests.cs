@@ -2,6 +2,7 @@ using Gateway.Storage;
 using Gateway.Storage.Redis;
 using Gateway.Tests.Repository;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
@@ -29,9 +30,32 @@ public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContract, I
         await store.MarkUncertainAsync(claim, default);
         await isHeard.Task.WaitAsync(Bounds.Wait);
         await store.FindUncertainAsync(10, default);
+        await store.WalkUncertainAsync(10, default);
         await store.ForgetAsync(claim.Id, default);
 
         Assert.Equal("", await server.Redis.CommandAsync("ACL", "LOG"));
+    }
+
+    /// <summary>As an administrator wrote it before there was a use for SCAN.</summary>
+    [RedisFact(ownServer: true)]
+    public async Task AUserWhoMayNotScan_WalksThroughNothing_AndThatIsSaidOnce()
+    {
+        var log = new FakeLogger<RedisStore>();
+        await server.Redis.CommandAsync([.. RedisAclServer.Rule.Select(word => word == "gateway" ? "older" : word).Where(word => word != "+scan")]);
+        await using var store = await RedisStores.OpenAsync(server.Settings with { Login = server.Settings.Login with { User = "older" } }, log);
+        var claim = NewClaim();
+        await store.ClaimAsync(claim, default);
+        await store.MarkUncertainAsync(claim, default);
+
+        for (var calls = 0; calls < 3; calls++)
+        {
+            var part = await store.WalkUncertainAsync(10, default);
+            Assert.True(part.IsLast);
+            Assert.Empty(part.Found);
+        }
+
+        Assert.Single(log.Collector.GetSnapshot(), line => line.Id.Id == 2004 && line.Message.Contains("SCAN", StringComparison.Ordinal));
+        Assert.Equal(ClaimState.Uncertain, (await store.WatchAsync(claim.Id, default))?.State);
     }
 
     [RedisFact(ownServer: true)]
@@ -45,7 +69,7 @@ public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContract, I
 
     internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(server.Settings);
 
-    internal override Task AdvanceAsync(TimeSpan by) => Task.Delay(by + TimeSpan.FromMilliseconds(20));
+    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
 }
 
 /// <summary>A server with the documented user.</summary>
@@ -58,7 +82,7 @@ public sealed class RedisAclServer : IAsyncLifetime
     public RedisServer Redis => _redis!;
 
     /// <summary>The rule of docs/operations.md, with a password.</summary>
-    private static string[] Rule { get; } =
+    internal static string[] Rule { get; } =
         [.. RepositoryFiles.Read("docs/operations.md").Split('\n').First(line => line.StartsWith("ACL SETUSER gateway on", StringComparison.Ordinal))
             .Replace("PASSWORD", Password, StringComparison.Ordinal).Split(' ')];
 

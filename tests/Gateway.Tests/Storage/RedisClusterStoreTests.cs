@@ -23,5 +23,5 @@ public sealed class RedisClusterStoreTests(RedisCluster cluster) : StoreContract
 
     internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(cluster.Configuration);
 
-    internal override Task AdvanceAsync(TimeSpan by) => Task.Delay(by + TimeSpan.FromMilliseconds(20));
+    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
 }

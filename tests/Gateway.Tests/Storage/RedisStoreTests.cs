@@ -133,7 +133,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
 
     internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(server.Configuration);
 
-    internal override Task AdvanceAsync(TimeSpan by) => Task.Delay(by + TimeSpan.FromMilliseconds(20));
+    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
 
     private static async Task<bool> AnswersAsync(IIdempotencyStore store, RecordId id)
     {

@@ -32,7 +32,7 @@ public abstract partial class StoreContract
     [StoreTheory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task AnUncertainKey_TellsHowLongNothingOfItIsSent(bool isMarked)
+    public Task AnUncertainKey_TellsHowLongNothingOfItIsSent(bool isMarked) => SteadilyAsync(ShortLease, async () =>
     {
         var claim = NewClaim() with { Lease = ShortLease * 4 };
         await Store.ClaimAsync(claim, default);
@@ -50,10 +50,10 @@ public abstract partial class StoreContract
         var least = isMarked ? ShortLease * 5 : ShortLease;
         Assert.InRange(found.Age, least - TimeSpan.FromMilliseconds(50), least + (ShortLease * 3));
         Assert.InRange(watched!.Value.Age, found.Age, found.Age + ShortLease);
-    }
+    });
 
     [StoreFact]
-    public async Task WhatIsUncertainAgain_OrPutBackAsUncertain_IsYoung()
+    public Task WhatIsUncertainAgain_OrPutBackAsUncertain_IsYoung() => SteadilyAsync(ShortLease, async () =>
     {
         var first = await UncertainAsync();
         await AdvanceAsync(ShortLease * 4);
@@ -65,7 +65,7 @@ public abstract partial class StoreContract
 
         Assert.InRange((await Store.ClaimAsync(Duplicate(first), default)).Age, TimeSpan.Zero, ShortLease * 3);
         Assert.InRange((await Store.ClaimAsync(Duplicate(lost), default)).Age, TimeSpan.Zero, ShortLease * 3);
-    }
+    });
 
     [StoreFact]
     public async Task TakeOver_ByManyAtOnce_IsGivenToOne()
@@ -94,7 +94,7 @@ public abstract partial class StoreContract
     }
 
     [StoreFact]
-    public async Task TakeOver_LeavesTheExpiry_ButNeverEndsBeforeItsLease()
+    public Task TakeOver_LeavesTheExpiry_ButNeverEndsBeforeItsLease() => SteadilyAsync(ShortLease, async () =>
     {
         var first = NewClaim() with { Lease = ShortLease, Retention = ShortLease * 4 };
         await Store.ClaimAsync(first, default);
@@ -109,7 +109,7 @@ public abstract partial class StoreContract
 
         Assert.Null(await Store.WatchAsync(first.Id, default));
         Assert.Equal(ClaimState.InProgress, (await Store.WatchAsync(longer.Id, default))?.State);
-    }
+    });
 
     [StoreFact]
     public async Task AnOwnerThatWasTakenOver_WritesNothing()
@@ -303,6 +303,34 @@ public abstract partial class StoreContract
     }
 
     [StoreFact]
+    public async Task WalkUncertain_ReachesEveryUncertainRecord_AndNoOther()
+    {
+        var (marked, lapsed, withProbe) = (await UncertainAsync(), await ClaimedAsync(ShortLease), await ProbedAsync(ShortLease));
+        var settled = await ClaimedAsync(ShortLease);
+        await Store.SettleAsync(settled, new byte[] { 1 }, default);
+        var released = await ClaimedAsync(ShortLease);
+        await Store.ReleaseAsync(released, default);
+        var forgotten = await UncertainAsync();
+        await Store.ForgetAsync(forgotten.Id, default);
+        var (running, renewed) = (await ClaimedAsync(ShortLease * 20), await ClaimedAsync(ShortLease));
+        var taken = await UncertainAsync();
+        await Store.ClaimAsync(Duplicate(taken) with { TakeOver = 1, Lease = ShortLease * 20 }, default);
+        var held = NewLock(ShortLease);
+        await Store.ClaimAsync(held, default);
+        await AdvanceAsync(ShortLease * 2);
+        await Store.RenewAsync([renewed with { Lease = ShortLease * 20 }], default);
+
+        for (var rounds = 0; rounds < 2; rounds++)
+        {
+            var found = await WalkAsync();
+
+            Assert.Equal((true, false, false), (found[marked.Id].IsMarked, found[lapsed.Id].IsMarked, found[withProbe.Id].IsMarked));
+            Assert.All([marked, lapsed, withProbe], claim => Assert.InRange(found[claim.Id].Age, TimeSpan.Zero, TimeSpan.FromMinutes(5)));
+            Assert.All([settled, released, forgotten, running, renewed, taken, held], claim => Assert.DoesNotContain(claim.Id, found.Keys));
+        }
+    }
+
+    [StoreFact]
     public async Task Forget_DeletesWhatHasEnded_AndNoRunningClaim()
     {
         var settled = await ClaimedAsync();
@@ -382,6 +410,29 @@ public abstract partial class StoreContract
         var claim = await ClaimedAsync(isMarked ? Lease : ShortLease);
         await (isMarked ? Store.MarkUncertainAsync(claim, default).AsTask() : AdvanceAsync(ShortLease * 2));
         return claim;
+    }
+
+    /// <summary>One round; before it, the round that is under way ends.</summary>
+    private async Task<Dictionary<RecordId, UncertainMark>> WalkAsync()
+    {
+        var found = new Dictionary<RecordId, UncertainMark>();
+        for (var calls = 0; !(await Store.WalkUncertainAsync(7, default)).IsLast; calls++)
+        {
+            Assert.True(calls < 100_000, "a round ends");
+        }
+
+        UncertainPart part;
+        do
+        {
+            part = await Store.WalkUncertainAsync(7, default);
+            foreach (var mark in part.Found)
+            {
+                found[mark.Id] = mark;
+            }
+        }
+        while (!part.IsLast);
+
+        return found;
     }
 
     /// <summary>Calls until all of these are found; other tests may leave records in the same store.</summary>

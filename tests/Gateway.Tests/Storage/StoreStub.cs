@@ -27,6 +27,8 @@ internal abstract class StoreStub : IIdempotencyStore
 
     public virtual ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken) => throw new NotSupportedException();
 
+    public virtual ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public virtual ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public virtual ValueTask<byte[]> GetSecretAsync(CancellationToken cancellationToken) => throw new NotSupportedException();

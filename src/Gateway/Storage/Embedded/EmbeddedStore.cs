@@ -18,6 +18,7 @@ internal sealed class EmbeddedStore : IIdempotencyStore
     private readonly HashSet<RecordId> _watched = []; // touched by the writer's thread only
     private volatile byte[]? _secret;
     private RecordId _lastFound;
+    private long _lastWalked;
 
     /// <exception cref="InvalidOperationException">The SQLite library that was loaded can corrupt the file.</exception>
     public EmbeddedStore(StoreSettings settings, TimeProvider time, ILogger<EmbeddedStore> logger)
@@ -59,6 +60,14 @@ internal sealed class EmbeddedStore : IIdempotencyStore
         var found = await EnqueueAsync((table, now) => table.FindUncertain(_lastFound, max, now), cancellationToken);
         _lastFound = found.Count == max ? found[^1].Id : default;
         return found;
+    }
+
+    public async ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken)
+    {
+        // In the order of rows, which is how they lie in the file.
+        var (found, last) = await EnqueueAsync((table, now) => table.WalkUncertain(_lastWalked, max, now), cancellationToken);
+        _lastWalked = last ?? 0;
+        return new UncertainPart(found, IsLast: last is null);
     }
 
     public ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken) => EnqueueAsync(

@@ -16,6 +16,8 @@ internal sealed class RecordTable : IDisposable
     private readonly Statement _update;
     private readonly Statement _forget;
     private readonly Statement _findUncertain;
+    private readonly Statement _walk;
+    private readonly Statement _walkEnd;
     private readonly Statement _delete;
     private readonly Statement _sweep;
     private readonly Statement _addSecret;
@@ -51,6 +53,13 @@ internal sealed class RecordTable : IDisposable
             WHERE probe IS NOT NULL AND state <> 3 AND id > ?1 AND (state = 2 OR lease_until <= ?2) AND expires_at > ?2
             ORDER BY id LIMIT ?3
             """);
+        _walk = new(
+            database,
+            """
+            SELECT id, state, lease_until FROM records
+            WHERE rowid > ?1 AND rowid <= ?2 AND state <> 3 AND forgotten = 0 AND (state = 2 OR lease_until <= ?3) AND expires_at > ?3
+            """);
+        _walkEnd = new(database, "SELECT rowid FROM records WHERE rowid > ?1 ORDER BY rowid LIMIT 1 OFFSET ?2");
         _delete = new(database, "DELETE FROM records WHERE rowid = ?1");
         _sweep = new(
             database, "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)");
@@ -141,6 +150,30 @@ internal sealed class RecordTable : IDisposable
         }
     }
 
+    /// <summary>The uncertain ones among the <paramref name="max"/> rows that follow <paramref name="after"/>.</summary>
+    /// <returns>Them, and the last of those rows; null when none follows.</returns>
+    public (IReadOnlyList<UncertainMark> Found, long? Last) WalkUncertain(long after, int max, long now)
+    {
+        var found = new List<UncertainMark>();
+        try
+        {
+            long? last = _walkEnd.Bind(1, after).Bind(2, max - 1).Step() ? _walkEnd.GetInt64(0) : null;
+            _walk.Bind(1, after).Bind(2, last ?? long.MaxValue).Bind(3, now);
+            while (_walk.Step())
+            {
+                found.Add(new UncertainMark(
+                    new RecordId(Digest.From(_walk.GetBlob(0))), (RecordState)_walk.GetInt64(1) == RecordState.Uncertain, TimeSpan.FromMilliseconds(now - _walk.GetInt64(2))));
+            }
+
+            return (found, last);
+        }
+        finally
+        {
+            _walkEnd.Reset();
+            _walk.Reset();
+        }
+    }
+
     /// <summary>Deletes up to <paramref name="limit"/> records whose retention is over; returns how many.</summary>
     public int Sweep(long now, int limit)
     {
@@ -159,7 +192,7 @@ internal sealed class RecordTable : IDisposable
 
     public void Dispose()
     {
-        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _forget, _findUncertain, _delete, _sweep, _addSecret, _getSecret])
+        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _forget, _findUncertain, _walk, _walkEnd, _delete, _sweep, _addSecret, _getSecret])
         {
             statement.Dispose();
         }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -112,6 +113,26 @@ internal static class PostgresRecords
         }
 
         return found;
+    }
+
+    /// <summary>The uncertain records on some pages of the table.</summary>
+    /// <returns>Them, and how many pages there are.</returns>
+    public static async Task<(IReadOnlyList<UncertainMark> Found, long Pages)> WalkUncertainAsync(NpgsqlConnection connection, long from, long to)
+    {
+        await using var count = Command(connection, PostgresSql.CountPages);
+        var pages = (long)(await count.ExecuteScalarAsync())!;
+        await using var walk = Command(connection, PostgresSql.WalkUncertain, Text(FirstOf(from)), Text(FirstOf(to)));
+        await using var row = await walk.ExecuteReaderAsync();
+        var found = new List<UncertainMark>();
+        while (await row.ReadAsync())
+        {
+            found.Add(new UncertainMark(
+                new RecordId(Digest.From(row.GetFieldValue<byte[]>(1))), row.GetString(2) == "uncertain", row.GetDateTime(0) - row.GetDateTime(3)));
+        }
+
+        return (found, pages);
+
+        static string FirstOf(long page) => string.Create(CultureInfo.InvariantCulture, $"({page},0)");
     }
 
     /// <summary>Deletes up to <paramref name="limit"/> records whose retention is over, unless another gateway is at it.</summary>
@@ -259,6 +280,8 @@ internal static class PostgresRecords
     private static NpgsqlParameter<int> Int(int value) => new() { TypedValue = value };
 
     private static NpgsqlParameter<DateTime> Time(long milliseconds) => new() { TypedValue = DateTime.UnixEpoch.AddMilliseconds(milliseconds) };
+
+    private static NpgsqlParameter<string> Text(string value) => new() { TypedValue = value };
 
     private static NpgsqlParameter<string> Text(RecordState state) => new() { TypedValue = ToText(state) };
 

@@ -129,6 +129,16 @@ internal static class PostgresSql
         ORDER BY id LIMIT $2
         """;
 
+    // How far there is to walk.
+    public const string CountPages = "SELECT pg_relation_size('idempotency_records') / current_setting('block_size')::bigint";
+
+    // By pages, in the order in which they lie on the disk: no index leads to claims without a probe.
+    public const string WalkUncertain =
+        $"""
+        SELECT now, id, state, lease_until FROM idempotency_records, {Clock}
+        WHERE ctid >= $1::text::tid AND ctid < $2::text::tid AND NOT forgotten AND (state = 'uncertain' OR (state = 'claimed' AND lease_until <= now)) AND expires_at > now
+        """;
+
     // For its owner's eyes: without the answer, which may be large.
     public const string FindMany =
         $"""

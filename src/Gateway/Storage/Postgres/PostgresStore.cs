@@ -7,6 +7,9 @@ namespace Gateway.Storage.Postgres;
 /// </summary>
 internal sealed class PostgresStore : IIdempotencyStore
 {
+    /// <summary>With small answers; it is only about how much a walk reads at a time.</summary>
+    private const int RowsOfAPage = 8;
+
     private readonly TimeProvider _time;
     private readonly WriteJournal _journal;
     private readonly PostgresConnections _connections;
@@ -15,6 +18,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     private readonly StoreClock _clock;
     private readonly PostgresSweep _sweep;
     private RecordId _lastFound;
+    private long _walkedPages;
 
     public PostgresStore(StoreSettings settings, TimeProvider time, ILogger<PostgresStore> logger)
     {
@@ -139,6 +143,18 @@ internal sealed class PostgresStore : IIdempotencyStore
             cancellationToken);
         _lastFound = found.Count == max ? found[^1].Id : default;
         return found;
+    }
+
+    public async ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken)
+    {
+        var to = _walkedPages + Math.Max(1, max / RowsOfAPage);
+        var (found, pages) = await _connections.RunAsync(
+            PostgresCallKind.Background,
+            (connection, _) => PostgresRecords.WalkUncertainAsync(connection, _walkedPages, to),
+            _time.GetTimestamp(),
+            cancellationToken);
+        _walkedPages = to < pages ? to : 0;
+        return new UncertainPart(found, IsLast: _walkedPages == 0);
     }
 
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)

@@ -50,8 +50,10 @@ internal sealed class RedisConnection : IAsyncDisposable
         _nodes = new RedisNodes(_buckets, time, logger, description);
         _outage = new RedisOutage(logger, description);
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
-        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
-        _look = new RedisLook(keys, _buckets, new RedisMarksReader(keys, _buckets, _secret, WatchInterval, time, _stop.Token), _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, WatchInterval, time, logger, _stop.Token);
+        var timeout = settings.Timeout > WatchInterval ? settings.Timeout : WatchInterval; // a server may be as slow to answer looks as calls
+        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, timeout, time, logger, _stop.Token);
+        var marks = new RedisMarksReader(keys, _buckets, _secret, timeout, time, _stop.Token);
+        _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, timeout, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 
@@ -80,6 +82,9 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <summary>For claims, and for reads whose absence counts.</summary>
     /// <exception cref="StoreUnavailableException">Its server is not connected, not looked at yet after a doubt, or in quarantine.</exception>
     public OpenBucket Open(int bucket) => _buckets.Find(bucket) ?? throw Unavailable(_buckets.NodeOf(bucket)?.Obstacle ?? _nodes.Obstacle ?? _obstacle);
+
+    /// <inheritdoc cref="RedisNodes.Serving"/>
+    public IEnumerable<RedisNode> Masters => _nodes.Serving;
 
     /// <summary>The master that serves a bucket, or did; null when none was met.</summary>
     public RedisNode? NodeOf(int bucket) => _buckets.NodeOf(bucket);
@@ -137,14 +142,13 @@ internal sealed class RedisConnection : IAsyncDisposable
     private bool TryReplace(IConnectionMultiplexer multiplexer)
     {
         _nodes.DoubtAll();
-        if (multiplexer is not ConnectionMultiplexer old || Interlocked.CompareExchange(ref _multiplexer, null, old) != old)
+        var isOurs = multiplexer is ConnectionMultiplexer old && Interlocked.CompareExchange(ref _multiplexer, null, old) == old;
+        if (isOurs)
         {
-            return false;
+            _ = Task.Run(() => multiplexer.Dispose()); // fails the calls that still wait
         }
 
-        // Disposing fails the calls that still wait.
-        _ = Task.Run(() => old.Dispose());
-        return true;
+        return isOurs;
     }
 
     private StoreUnavailableException Unavailable(string obstacle) => new($"{_description}: {obstacle}");
@@ -247,8 +251,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
             if (node.MustList)
             {
-                // A slot is being moved, or something changed during the look.
-                await Task.Delay(RestAfterFailure, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await RestAsync(); // a slot is being moved, or something changed during the look
                 Wake();
             }
         }
@@ -265,24 +268,17 @@ internal sealed class RedisConnection : IAsyncDisposable
             node.MustList = true;
             node.Doubt();
             Failed(node, e);
-            await Task.Delay(RestAfterFailure, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await RestAsync();
         }
 
         _buckets.Looked();
     }
 
+    private async Task RestAsync() => await Task.Delay(RestAfterFailure, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
     private void Failed(RedisNode? node, Exception e)
     {
-        var reason = RedisErrors.Describe(e);
-        if (node is null)
-        {
-            _obstacle = reason;
-        }
-        else
-        {
-            reason = _nodes.Failed(node, reason);
-        }
-
+        var reason = node is null ? _obstacle = RedisErrors.Describe(e) : _nodes.Failed(node, RedisErrors.Describe(e));
         _outage.Down(reason, RedisErrors.Refusal(e) ?? (e is StoreUnavailableException ? reason : null));
     }
 

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
@@ -6,7 +7,7 @@ namespace Gateway.Storage.Redis;
 /// Names of keys. The bucket is the Cluster's hash tag: what belongs to one bucket shares a slot. A script names only the keys that it needs:
 /// while a slot moves, one that names a key which is not there is refused (TRYAGAIN), and most buckets have no open records.
 /// </summary>
-internal sealed class RedisKeys(string prefix)
+internal sealed partial class RedisKeys(string prefix)
 {
     private readonly RedisKey[] _open = [.. Enumerable.Range(0, RecordId.Buckets).Select(bucket => (RedisKey)$"{prefix}{{b{bucket:d4}}}:open")];
     private readonly RedisKey[] _marks = [.. Enumerable.Range(0, RecordId.Buckets).Select(bucket => (RedisKey)$"{prefix}{{b{bucket:d4}}}:marks")];
@@ -29,6 +30,12 @@ internal sealed class RedisKeys(string prefix)
 
     /// <summary>KEYS of epoch.lua.</summary>
     public RedisKey Marks(int bucket) => _marks[bucket];
+
+    /// <summary>What SCAN matches the keys of records with (and a few others).</summary>
+    public string RecordPattern { get; } = $"{GlobCharacters.Replace(prefix, @"\$0")}{{b????}}:*";
+
+    [GeneratedRegex(@"[*?\[\]\\^-]")]
+    private static partial Regex GlobCharacters { get; }
 
     private RedisKey Record(RecordId id) => $"{prefix}{{b{id.Bucket:d4}}}:{id}";
 }

@@ -10,6 +10,9 @@ internal sealed class RedisNodes(RedisBuckets buckets, TimeProvider time, ILogge
 
     public IReadOnlyCollection<RedisNode> All => [.. _nodes.Values];
 
+    /// <summary>Those that were looked at, and found to serve buckets.</summary>
+    public IEnumerable<RedisNode> Serving => _nodes.Values.Where(node => node is { IsMaster: true, Identity: not null, Buckets.Count: > 0 });
+
     /// <summary>One of them failed at the last look.</summary>
     public bool IsAnyFailing => _nodes.Values.Any(node => node is { IsMaster: true, HasFailed: true });
 

@@ -29,6 +29,7 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly RedisAnnouncements _forgotten;
     private readonly RedisCalls _calls;
     private readonly RedisSweep _sweep;
+    private readonly RedisWalk _walk;
     private readonly RedisReplicas? _replicas;
     private readonly RedisClaims _claims;
 
@@ -44,6 +45,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _connection = new RedisConnection(settings, Description, Scripts, new RedisPutBack(WriteBackAsync, _journal, logger), time, logger);
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
         _sweep = new RedisSweep(_calls, _connection, _keys);
+        _walk = new RedisWalk(_calls, _connection, _keys, settings, Description, logger);
         _replicas = settings.Redis.Acknowledge == RedisAcknowledge.Primary ? null
             : new RedisReplicas(_connection.ConnectAnotherAsync, settings.Redis.KeyPrefix, settings.Timeout, time);
         _claims = new RedisClaims(settings, Description, _connection, _calls, _forgotten, _replicas, time);
@@ -128,6 +130,8 @@ internal sealed class RedisStore : IIdempotencyStore
     }
 
     public ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken) => _sweep.FindAsync(max, cancellationToken);
+
+    public ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken) => _walk.WalkAsync(max, cancellationToken);
 
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)
     {

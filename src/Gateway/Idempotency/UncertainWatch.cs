@@ -1,0 +1,98 @@
+using Gateway.Storage;
+using Gateway.Telemetry;
+
+namespace Gateway.Idempotency;
+
+/// <summary>
+/// Tells of keys whose gateway ended without a word: once in the log of each instance, and in a gauge. It goes through the whole store a part
+/// at a time, round after round, because nothing leads to such a key: only its lease has ended.
+/// </summary>
+internal sealed class UncertainWatch : BackgroundService
+{
+    /// <summary>About how many records are read at a time; a store of a million takes a quarter of an hour.</summary>
+    private const int Part = 1000;
+
+    /// <summary>How many lines at a time; the next round tells of the rest.</summary>
+    private const int MaxLines = 20;
+
+    /// <summary>Of a round. Beyond them there are lines again and again, and the gauge.</summary>
+    private const int MaxRemembered = 100_000;
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    /// <summary>What an owner has that was cut off from the store, and finds it again.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(3);
+
+    private readonly IIdempotencyStore _store;
+    private readonly TimeProvider _time;
+    private readonly ILogger<UncertainWatch> _logger;
+    private readonly HashSet<RecordId> _round = [];
+    private readonly HashSet<RecordId> _told = [];
+    private int _found;
+    private long _count = -1;
+
+    public UncertainWatch(IIdempotencyStore store, GatewayMetrics metrics, TimeProvider time, ILogger<UncertainWatch> logger)
+    {
+        (_store, _time, _logger) = (store, time, logger);
+        metrics.ObserveUncertainRecords(() => Volatile.Read(ref _count) is var count and >= 0 ? count : null);
+    }
+
+    /// <summary>Looks at the next part of the store.</summary>
+    internal async Task LookAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            Take(await _store.WalkUncertainAsync(Part, stoppingToken));
+        }
+        catch (StoreUnavailableException)
+        {
+            Volatile.Write(ref _count, -1); // not known now; the outage is reported where requests meet it
+        }
+#pragma warning disable CA1031 // a background loop: a bug must not end it for the whole process
+        catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+#pragma warning restore CA1031
+        {
+            Log.CountFailed(_logger, e);
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Interval, _time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                await LookAsync(stoppingToken);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The host stops.
+        }
+    }
+
+    private void Take(UncertainPart part)
+    {
+        var lines = 0;
+        _found += part.Found.Count;
+
+        // Of one that is marked, its owner has told.
+        foreach (var mark in part.Found.Where(mark => !mark.IsMarked && mark.Age >= Grace).Take(MaxRemembered - _round.Count))
+        {
+            _round.Add(mark.Id);
+            if (lines < MaxLines && _told.Add(mark.Id))
+            {
+                lines++;
+                Log.Abandoned(_logger, mark.Id.Short, (long)mark.Age.TotalSeconds);
+            }
+        }
+
+        if (part.IsLast)
+        {
+            Volatile.Write(ref _count, _found);
+            _found = 0;
+            _told.IntersectWith(_round);
+            _round.Clear();
+        }
+    }
+}

@@ -1,0 +1,12 @@
+namespace Gateway.Storage;
+
+/// <summary>The records of one part of the store that are uncertain now, with and without a probe.</summary>
+/// <param name="Found">Of this part.</param>
+/// <param name="IsLast">The next call begins anew.</param>
+internal readonly record struct UncertainPart(IReadOnlyList<UncertainMark> Found, bool IsLast);
+
+/// <summary>A record that is uncertain.</summary>
+/// <param name="Id">The record.</param>
+/// <param name="IsMarked">Its owner said so. If not, its lease ended, and nobody has said what became of it.</param>
+/// <param name="Age">How long it has been uncertain, by the store's clock.</param>
+internal readonly record struct UncertainMark(RecordId Id, bool IsMarked, TimeSpan Age);

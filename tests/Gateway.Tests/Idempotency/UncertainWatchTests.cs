@@ -1,0 +1,139 @@
+using System.Diagnostics.Metrics;
+using Gateway.Idempotency;
+using Gateway.Storage;
+using Gateway.Telemetry;
+using Gateway.Tests.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.Metrics.Testing;
+using Microsoft.Extensions.Logging.Testing;
+using Xunit;
+
+namespace Gateway.Tests.Idempotency;
+
+/// <summary>What is told of uncertain keys, and how often.</summary>
+public sealed class UncertainWatchTests : IDisposable
+{
+    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly WalkedStore _store = new();
+    private readonly FakeLogger<UncertainWatch> _logger = new();
+    private readonly MetricCollector<long> _gauge;
+    private readonly UncertainWatch _watch;
+
+    public UncertainWatchTests()
+    {
+        var meters = _services.GetRequiredService<IMeterFactory>();
+        _watch = new UncertainWatch(_store, new GatewayMetrics(meters), TimeProvider.System, _logger);
+        _gauge = new MetricCollector<long>(meters, GatewayMetrics.MeterName, "gateway.idempotency.uncertain_records");
+    }
+
+    public void Dispose()
+    {
+        _watch.Dispose();
+        _gauge.Dispose();
+        _services.Dispose();
+    }
+
+    [Fact]
+    public async Task AKeyWithoutAnOwner_IsToldOnce_AndAgainWhenItHadAnEndBetween()
+    {
+        await TickAsync(Last(Lapsed(1)));
+        await TickAsync(Last(Lapsed(1)));
+        Assert.Equal(["00000001"], Told());
+
+        await TickAsync(Last());
+        await TickAsync(Last(Lapsed(1)));
+        Assert.Equal(["00000001", "00000001"], Told());
+    }
+
+    [Fact]
+    public async Task WhatItsOwnerMarked_OrMayStillSettle_IsCounted_AndNotTold()
+    {
+        await TickAsync(Last(new UncertainMark(Id(1), IsMarked: true, Minute), new UncertainMark(Id(2), IsMarked: false, TimeSpan.FromSeconds(2))));
+
+        Assert.Empty(Told());
+        Assert.Equal(2, Gauge());
+    }
+
+    [Fact]
+    public async Task TheGauge_IsOfAWholeRound()
+    {
+        await TickAsync(Part(Lapsed(1), Lapsed(2)));
+        Assert.Null(Gauge());
+
+        await TickAsync(Last(Lapsed(3)));
+        Assert.Equal(3, Gauge());
+
+        await TickAsync(Part(Lapsed(1)));
+        Assert.Equal(3, Gauge());
+        await TickAsync(Last());
+        Assert.Equal(1, Gauge());
+    }
+
+    [Fact]
+    public async Task WhileTheStoreIsAway_NoNumberIsGiven()
+    {
+        await TickAsync(Last(Lapsed(1)));
+        await TickAsync(() => throw new StoreUnavailableException("away"));
+        Assert.Null(Gauge());
+
+        await TickAsync(Last(Lapsed(1)));
+        Assert.Equal(1, Gauge());
+        Assert.Single(Told());
+    }
+
+    [Fact]
+    public async Task ABug_IsLogged_AndTheWatchGoesOn()
+    {
+        await TickAsync(() => throw new InvalidOperationException("a bug"));
+        Assert.Equal(1015, Assert.Single(_logger.Collector.GetSnapshot()).Id.Id);
+
+        await TickAsync(Last(Lapsed(1)));
+        Assert.Equal(1, Gauge());
+    }
+
+    [Fact]
+    public async Task Thousands_AreToldAFewAtATime_AndAllOfThem()
+    {
+        var all = Enumerable.Range(1, 50).Select(Lapsed).ToArray();
+        await TickAsync(Last(all));
+        Assert.Equal(20, Told().Count);
+        Assert.Equal(50, Gauge());
+
+        await TickAsync(Last(all));
+        await TickAsync(Last(all));
+        await TickAsync(Last(all));
+        Assert.Equal(all.Select(mark => mark.Id.Short), Told());
+    }
+
+    private static RecordId Id(int number) => new(new Digest((ulong)number << 32, 0, 0, 0));
+
+    private static UncertainMark Lapsed(int number) => new(Id(number), IsMarked: false, Minute);
+
+    private static Func<UncertainPart> Part(params UncertainMark[] found) => () => new UncertainPart(found, IsLast: false);
+
+    private static Func<UncertainPart> Last(params UncertainMark[] found) => () => new UncertainPart(found, IsLast: true);
+
+    private Task TickAsync(Func<UncertainPart> part)
+    {
+        _store.Next = part;
+        return _watch.LookAsync(CancellationToken.None);
+    }
+
+    private List<string> Told() => [.. _logger.Collector.GetSnapshot().Where(line => line.Id.Id == 1014).Select(line => line.Message[..8])];
+
+    private long? Gauge()
+    {
+        _gauge.Clear();
+        _gauge.RecordObservableInstruments();
+        return _gauge.LastMeasurement?.Value;
+    }
+
+    private sealed class WalkedStore : StoreStub
+    {
+        public Func<UncertainPart> Next { get; set; } = () => default;
+
+        public override ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken) => new(Next());
+    }
+}
