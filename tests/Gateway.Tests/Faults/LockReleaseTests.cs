@@ -8,19 +8,19 @@ namespace Gateway.Tests.Faults;
 /// <summary>
 /// A client that has its whole answer comes again at once, at another instance: its own last request does not hold the lock any more.
 /// </summary>
-public abstract class LockReleaseTests(FaultyStore store) : IAsyncLifetime
+public abstract class LockReleaseTests(FaultyStore? store) : IAsyncLifetime
 {
-    private const int Requests = 200;
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("gateway-lock-release-");
     private readonly HttpClient _client = KeyedRequests.NewClient();
     private ScriptedBackend? _backend;
     private GatewayProcess[] _gateways = [];
 
     public async Task InitializeAsync()
     {
-        await store.StartAsync();
+        await (store?.StartAsync() ?? Task.CompletedTask);
         _backend = await ScriptedBackend.StartAsync();
         var config = GatewayConfig.Write(
-            store.Section(store.Endpoint),
+            store?.Section(store.Endpoint) ?? new { Kind = "Embedded", Embedded = new { Path = Path.Combine(_directory.FullName, "shared.db") } },
             new
             {
                 alone = new { Key = Array.Empty<string>(), Lock = new { On = "route:seat" } },
@@ -45,17 +45,18 @@ public abstract class LockReleaseTests(FaultyStore store) : IAsyncLifetime
         }
 
         await (_backend?.DisposeAsync() ?? default);
-        await store.DisposeAsync();
+        await (store?.DisposeAsync() ?? default);
+        _directory.Delete(recursive: true);
     }
 
     [StoreTheory]
-    [InlineData("/alone/1", true)]
-    [InlineData("/alone/1", false)]
-    [InlineData("/keyed/1", true)]
-    [InlineData("/streamed/1", true)]
-    [InlineData("/streamed/1", false)]
-    [InlineData("/tombstone/1", true)]
-    public async Task AClientThatHasItsAnswer_NeverFindsTheLockTaken(string path, bool hasLength)
+    [InlineData(200, "/alone/1", true)]
+    [InlineData(200, "/alone/1", false)]
+    [InlineData(1000, "/keyed/1", true)]
+    [InlineData(200, "/streamed/1", true)]
+    [InlineData(200, "/streamed/1", false)]
+    [InlineData(200, "/tombstone/1", true)]
+    public async Task AClientThatHasItsAnswer_NeverFindsTheLockTaken(int requests, string path, bool hasLength)
     {
         _backend!.Handler = async context =>
         {
@@ -66,7 +67,7 @@ public abstract class LockReleaseTests(FaultyStore store) : IAsyncLifetime
             await context.Response.WriteAsync("ne");
         };
         var statuses = new List<string>();
-        for (var i = 0; i < Requests; i++)
+        for (var i = 0; i < requests; i++)
         {
             var answer = await PostAsync(i % 2, path);
             statuses.Add($"{answer.Status} {answer.Text}");
@@ -77,6 +78,9 @@ public abstract class LockReleaseTests(FaultyStore store) : IAsyncLifetime
 
     private Task<Answer> PostAsync(int gateway, string path) => KeyedRequests.PostAsync(_client, _gateways[gateway].Url + path, EmbeddedGateway.NewKey(), headers: [KeyValuePair.Create("Host", "api.example")]);
 }
+
+/// <summary>Two processes on one file.</summary>
+public sealed class EmbeddedLockReleaseTests() : LockReleaseTests(store: null);
 
 [OnRedis]
 public sealed class RedisLockReleaseTests() : LockReleaseTests(new FaultyRedis());

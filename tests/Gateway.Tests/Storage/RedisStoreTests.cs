@@ -111,6 +111,20 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
     }
 
     [RedisFact]
+    public async Task ADamagedRecord_IsNotUncertain_AndDoesNotEndTheWalk()
+    {
+        var (damaged, uncertain) = (NewClaim(), NewClaim());
+        await server.CommandAsync("SET", KeyOf(damaged), "x");
+        await Store.ClaimAsync(uncertain, default);
+        await Store.MarkUncertainAsync(uncertain, default);
+
+        var found = await WalkAsync();
+
+        Assert.Contains(uncertain.Id, found.Keys);
+        Assert.DoesNotContain(damaged.Id, found.Keys);
+    }
+
+    [RedisFact]
     public async Task TheListOfABucket_ForgetsRecordsThatAreGone_AndExpires()
     {
         var claim = NewClaim() with { Probe = new byte[] { 1 } };

@@ -413,7 +413,7 @@ public abstract partial class StoreContract
     }
 
     /// <summary>One round; before it, the round that is under way ends.</summary>
-    private async Task<Dictionary<RecordId, UncertainMark>> WalkAsync()
+    internal async Task<IReadOnlyDictionary<RecordId, UncertainMark>> WalkAsync()
     {
         var found = new Dictionary<RecordId, UncertainMark>();
         for (var calls = 0; !(await Store.WalkUncertainAsync(7, default)).IsLast; calls++)

@@ -76,7 +76,16 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
     /// <returns>Null when it is not uncertain.</returns>
     private async Task<UncertainMark?> ReadAsync(RecordId id, RedisNode node, CancellationToken cancellationToken)
     {
-        var fields = await CallAsync(database => database.HashGetAsync(keys.Of(id)[0], Fields, CommandFlags.DemandMaster), cancellationToken);
+        RedisValue[] fields;
+        try
+        {
+            fields = await CallAsync(database => database.HashGetAsync(keys.Of(id)[0], Fields, CommandFlags.DemandMaster), cancellationToken);
+        }
+        catch (StoreUnavailableException e) when (e.InnerException is RedisServerException denied && RedisErrors.HasCode(denied, "WRONGTYPE"))
+        {
+            return null; // damaged, which its own retry is told; the round goes on
+        }
+
         if ((string?)fields[0] is not { } state || !long.TryParse((string?)fields[1], NumberStyles.None, CultureInfo.InvariantCulture, out var since))
         {
             return null; // gone since, or forgotten
