@@ -9,14 +9,12 @@ namespace Gateway.Idempotency;
 /// </summary>
 internal sealed class UncertainWatch : BackgroundService
 {
-    /// <summary>About how many records are read at a time; a store of a million takes a quarter of an hour.</summary>
+    /// <summary>About how many records are read at a time: a million takes a quarter of an hour.</summary>
     private const int Part = 1000;
 
-    /// <summary>How many lines at a time; the next round tells of the rest.</summary>
-    private const int MaxLines = 20;
-
-    /// <summary>Of a round. Beyond them there are lines again and again, and the gauge.</summary>
+    /// <summary>Of a round. Of more than that, the gauge alone tells.</summary>
     private const int MaxRemembered = 100_000;
+
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     /// <summary>What an owner has that was cut off from the store, and finds it again.</summary>
@@ -27,13 +25,15 @@ internal sealed class UncertainWatch : BackgroundService
     private readonly ILogger<UncertainWatch> _logger;
     private readonly HashSet<RecordId> _round = [];
     private readonly HashSet<RecordId> _told = [];
-    private int _found;
-    private long _count = -1;
+    private int _beyond;
+    private long _count;
+    private bool _hasRound;
+    private volatile bool _isKnown;
 
     public UncertainWatch(IIdempotencyStore store, GatewayMetrics metrics, TimeProvider time, ILogger<UncertainWatch> logger)
     {
         (_store, _time, _logger) = (store, time, logger);
-        metrics.ObserveUncertainRecords(() => Volatile.Read(ref _count) is var count and >= 0 ? count : null);
+        metrics.ObserveUncertainRecords(() => _isKnown ? Volatile.Read(ref _count) : null);
     }
 
     /// <summary>Looks at the next part of the store.</summary>
@@ -42,10 +42,11 @@ internal sealed class UncertainWatch : BackgroundService
         try
         {
             Take(await _store.WalkUncertainAsync(Part, stoppingToken));
+            _isKnown = _hasRound;
         }
         catch (StoreUnavailableException)
         {
-            Volatile.Write(ref _count, -1); // not known now; the outage is reported where requests meet it
+            _isKnown = false; // for now; the outage is reported where requests meet it
         }
 #pragma warning disable CA1031 // a background loop: a bug must not end it for the whole process
         catch (Exception e) when (!stoppingToken.IsCancellationRequested)
@@ -73,26 +74,29 @@ internal sealed class UncertainWatch : BackgroundService
 
     private void Take(UncertainPart part)
     {
-        var lines = 0;
-        _found += part.Found.Count;
-
-        // Of one that is marked, its owner has told.
-        foreach (var mark in part.Found.Where(mark => !mark.IsMarked && mark.Age >= Grace).Take(MaxRemembered - _round.Count))
+        if (part.IsFirst)
         {
-            _round.Add(mark.Id);
-            if (lines < MaxLines && _told.Add(mark.Id))
+            _round.Clear();
+            _beyond = 0;
+        }
+
+        foreach (var mark in part.Found)
+        {
+            if (_round.Count >= MaxRemembered)
             {
-                lines++;
-                Log.Abandoned(_logger, mark.Id.Short, (long)mark.Age.TotalSeconds);
+                _beyond++;
+            }
+            else if (_round.Add(mark.Id) && !mark.IsMarked && mark.Age >= Grace && _told.Add(mark.Id))
+            {
+                Log.Abandoned(_logger, mark.Id.Short, (long)mark.Age.TotalSeconds); // of one that is marked, its owner has told
             }
         }
 
         if (part.IsLast)
         {
-            Volatile.Write(ref _count, _found);
-            _found = 0;
+            Volatile.Write(ref _count, _round.Count + _beyond);
+            _hasRound = true;
             _told.IntersectWith(_round);
-            _round.Clear();
         }
     }
 }

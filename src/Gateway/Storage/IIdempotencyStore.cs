@@ -75,11 +75,11 @@ internal interface IIdempotencyStore : IAsyncDisposable
     ValueTask<IReadOnlyList<UncertainRecord>> FindUncertainAsync(int max, CancellationToken cancellationToken);
 
     /// <summary>
-    /// What is uncertain, with and without a probe, in the next part of the store. Nothing leads to records without a probe, for their sake every
-    /// request would have to write more: a call reads about <paramref name="max"/> records of any kind, and goes on behind those of the call before.
-    /// A record that was written anew meanwhile may be left out of a round. For one caller at a time.
+    /// What is uncertain, with and without a probe, in the next part of the store. Nothing leads to records without a probe: for that, every request
+    /// would have to write more. A call reads at most about <paramref name="max"/> records of any kind, and goes on behind those of the call before.
+    /// A record may be met twice in a round. For one caller at a time.
     /// </summary>
-    /// <exception cref="StoreUnavailableException">No answer in time; may be repeated.</exception>
+    /// <exception cref="StoreUnavailableException">No answer in time, or a part of the store is not there; may be repeated, and goes on where it was.</exception>
     ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken);
 
     /// <summary>

@@ -2,8 +2,9 @@ namespace Gateway.Storage;
 
 /// <summary>The records of one part of the store that are uncertain now, with and without a probe.</summary>
 /// <param name="Found">Of this part.</param>
-/// <param name="IsLast">The next call begins anew.</param>
-internal readonly record struct UncertainPart(IReadOnlyList<UncertainMark> Found, bool IsLast);
+/// <param name="IsFirst">A round begins with it: what came before, if it was not the end of one, is void.</param>
+/// <param name="IsLast">The round ends with it: it has met every record that was there all the time, on the same server.</param>
+internal readonly record struct UncertainPart(IReadOnlyList<UncertainMark> Found, bool IsFirst, bool IsLast);
 
 /// <summary>A record that is uncertain.</summary>
 /// <param name="Id">The record.</param>

@@ -25,6 +25,8 @@ public sealed class PostgresSweepTests(ITestOutputHelper output)
     {
         ["sweep"] = ("", PostgresSql.Sweep(1024), "", "Index Cond: (expires_at <="),
         ["uncertain"] = ("(bytea, integer)", PostgresSql.FindUncertain, @"('\x00', 100)", "idempotency_records_open"),
+        ["walk's end"] = ("(bytea, integer)", PostgresSql.WalkEnd, @"('\x00', 249)", "Index Cond: (id >"),
+        ["walk"] = ("(bytea, bytea)", PostgresSql.WalkUncertain, @"(sha256('1'), sha256('1') || '\x00')", "Index Cond: ((id >"),
         ["renew"] = (
             "(bytea[], uuid[], double precision[], double precision[], timestamptz)", PostgresSql.RenewOwn,
             "(ARRAY[sha256('1')], ARRAY[gen_random_uuid()], ARRAY[1000], ARRAY[1000], now())", "Index Cond: (id = own.id)"),

@@ -2,6 +2,7 @@ using Gateway.Storage;
 using Gateway.Storage.Redis;
 using Gateway.Tests.Repository;
 using Gateway.Tests.Support;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 
@@ -38,7 +39,7 @@ public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContract, I
 
     /// <summary>As an administrator wrote it before there was a use for SCAN.</summary>
     [RedisFact(ownServer: true)]
-    public async Task AUserWhoMayNotScan_WalksThroughNothing_AndThatIsSaidOnce()
+    public async Task AUserWhoMayNotScan_IsToldSo_AndDoesEverythingElse()
     {
         var log = new FakeLogger<RedisStore>();
         await server.Redis.CommandAsync([.. RedisAclServer.Rule.Select(word => word == "gateway" ? "older" : word).Where(word => word != "+scan")]);
@@ -49,12 +50,11 @@ public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContract, I
 
         for (var calls = 0; calls < 3; calls++)
         {
-            var part = await store.WalkUncertainAsync(10, default);
-            Assert.True(part.IsLast);
-            Assert.Empty(part.Found);
+            await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.WalkUncertainAsync(10, default));
         }
 
         Assert.Single(log.Collector.GetSnapshot(), line => line.Id.Id == 2004 && line.Message.Contains("SCAN", StringComparison.Ordinal));
+        Assert.DoesNotContain(log.Collector.GetSnapshot(), line => line.Level >= LogLevel.Warning && line.Id.Id != 2004);
         Assert.Equal(ClaimState.Uncertain, (await store.WatchAsync(claim.Id, default))?.State);
     }
 

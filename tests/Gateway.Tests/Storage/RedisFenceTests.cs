@@ -70,6 +70,36 @@ public sealed class RedisFenceTests
         Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(Duplicate(claims[^1]), default)).State);
     }
 
+    /// <summary>A server that is away holds nothing that could be counted, and its next run is walked through from the beginning.</summary>
+    [RedisFact(ownServer: true)]
+    public async Task AWalk_FailsWhileTheServerIsAway_AndBeginsAnewOnItsNextRun()
+    {
+        await using var server = await RedisServer.StartOwnAsync("--appendonly", "yes", "--appendfsync", "always");
+        await using var store = await RedisStores.OpenAsync(server.Configuration);
+        for (var i = 0; i < Many; i++)
+        {
+            await store.MarkUncertainAsync(await ClaimAsync(store), default);
+        }
+
+        Assert.True((await store.WalkUncertainAsync(10, default)).IsFirst);
+        Assert.False((await store.WalkUncertainAsync(10, default)).IsFirst);
+        await server.StopAsync();
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.WalkUncertainAsync(10, default));
+
+        await server.StartAsync();
+        await Eventually.TrueAsync(() => RedisStores.AnswersAsync(store), "it is back");
+        var found = new HashSet<RecordId>();
+        var isFirst = true;
+        for (var part = default(UncertainPart); !part.IsLast; isFirst = false)
+        {
+            part = await store.WalkUncertainAsync(10, default);
+            Assert.Equal(isFirst, part.IsFirst);
+            found.UnionWith(part.Found.Select(mark => mark.Id));
+        }
+
+        Assert.Equal(Many, found.Count);
+    }
+
     /// <summary>The replica has everything up to the moment at which it was cut off, its scripts included on servers before Redis 7.</summary>
     [RedisFact(ownServer: true)]
     public async Task AnAddress_ThatMovesWithoutAWord_TakesNoClaim()

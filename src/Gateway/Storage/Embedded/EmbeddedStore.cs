@@ -18,7 +18,7 @@ internal sealed class EmbeddedStore : IIdempotencyStore
     private readonly HashSet<RecordId> _watched = []; // touched by the writer's thread only
     private volatile byte[]? _secret;
     private RecordId _lastFound;
-    private long _lastWalked;
+    private (long After, long? End) _walk;
 
     /// <exception cref="InvalidOperationException">The SQLite library that was loaded can corrupt the file.</exception>
     public EmbeddedStore(StoreSettings settings, TimeProvider time, ILogger<EmbeddedStore> logger)
@@ -64,10 +64,12 @@ internal sealed class EmbeddedStore : IIdempotencyStore
 
     public async ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken)
     {
-        // In the order of rows, which is how they lie in the file.
-        var (found, last) = await EnqueueAsync((table, now) => table.WalkUncertain(_lastWalked, max, now), cancellationToken);
-        _lastWalked = last ?? 0;
-        return new UncertainPart(found, IsLast: last is null);
+        // In the order of rows, which is how they lie in the file, up to the one that was the last when the round began: new ones come behind it.
+        var (after, end) = _walk;
+        var (found, last, newest) = await EnqueueAsync((table, now) => table.WalkUncertain(after, end ?? long.MaxValue, max, now), cancellationToken);
+        var isLast = last is null || last >= (end ?? newest);
+        _walk = isLast ? (0, null) : (last!.Value, end ?? newest);
+        return new UncertainPart(found, IsFirst: end is null, isLast);
     }
 
     public ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken) => EnqueueAsync(

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -9,6 +8,8 @@ internal static class PostgresRecords
 {
     /// <summary>Seconds: a connection that hangs when it is new, or while everybody waits for the tables, must not hang for ever.</summary>
     private const int IdentifyTimeout = 3;
+
+    private static readonly RecordId LastId = new(new Digest(ulong.MaxValue, ulong.MaxValue, ulong.MaxValue, ulong.MaxValue));
 
     public static async Task<PostgresRow> FindAsync(NpgsqlConnection connection, RecordId id)
     {
@@ -115,24 +116,22 @@ internal static class PostgresRecords
         return found;
     }
 
-    /// <summary>The uncertain records on some pages of the table.</summary>
-    /// <returns>Them, and how many pages there are.</returns>
-    public static async Task<(IReadOnlyList<UncertainMark> Found, long Pages)> WalkUncertainAsync(NpgsqlConnection connection, long from, long to)
+    /// <summary>The uncertain ones among the <paramref name="max"/> records that follow <paramref name="after"/>, in the order of their ids.</summary>
+    /// <returns>Them, and the last of those records; null when there are fewer.</returns>
+    public static async Task<(IReadOnlyList<UncertainMark> Found, RecordId? Last)> WalkUncertainAsync(NpgsqlConnection connection, RecordId after, int max)
     {
-        await using var count = Command(connection, PostgresSql.CountPages);
-        var pages = (long)(await count.ExecuteScalarAsync())!;
-        await using var walk = Command(connection, PostgresSql.WalkUncertain, Text(FirstOf(from)), Text(FirstOf(to)));
+        await using var find = Command(connection, PostgresSql.WalkEnd, Bytes(after), Int(max - 1));
+        RecordId? last = await find.ExecuteScalarAsync() is byte[] id ? new RecordId(Digest.From(id)) : null;
+        await using var walk = Command(connection, PostgresSql.WalkUncertain, Bytes(after), Bytes(last ?? LastId));
         await using var row = await walk.ExecuteReaderAsync();
         var found = new List<UncertainMark>();
         while (await row.ReadAsync())
         {
             found.Add(new UncertainMark(
-                new RecordId(Digest.From(row.GetFieldValue<byte[]>(1))), row.GetString(2) == "uncertain", row.GetDateTime(0) - row.GetDateTime(3)));
+                new RecordId(Digest.From(row.GetFieldValue<byte[]>(1))), row.GetString(2) == ToText(RecordState.Uncertain), row.GetDateTime(0) - row.GetDateTime(3)));
         }
 
-        return (found, pages);
-
-        static string FirstOf(long page) => string.Create(CultureInfo.InvariantCulture, $"({page},0)");
+        return (found, last);
     }
 
     /// <summary>Deletes up to <paramref name="limit"/> records whose retention is over, unless another gateway is at it.</summary>
@@ -280,8 +279,6 @@ internal static class PostgresRecords
     private static NpgsqlParameter<int> Int(int value) => new() { TypedValue = value };
 
     private static NpgsqlParameter<DateTime> Time(long milliseconds) => new() { TypedValue = DateTime.UnixEpoch.AddMilliseconds(milliseconds) };
-
-    private static NpgsqlParameter<string> Text(string value) => new() { TypedValue = value };
 
     private static NpgsqlParameter<string> Text(RecordState state) => new() { TypedValue = ToText(state) };
 

@@ -129,14 +129,14 @@ internal static class PostgresSql
         ORDER BY id LIMIT $2
         """;
 
-    // How far there is to walk.
-    public const string CountPages = "SELECT pg_relation_size('idempotency_records') / current_setting('block_size')::bigint";
+    // Where a part of the walk ends: some records behind its beginning.
+    public const string WalkEnd = "SELECT id FROM idempotency_records WHERE id > $1 ORDER BY id OFFSET $2 LIMIT 1";
 
-    // By pages, in the order in which they lie on the disk: no index leads to claims without a probe.
+    // By id, which is random: what is new lies anywhere, so that a round ends, and what is written stays where it is.
     public const string WalkUncertain =
         $"""
         SELECT now, id, state, lease_until FROM idempotency_records, {Clock}
-        WHERE ctid >= $1::text::tid AND ctid < $2::text::tid AND NOT forgotten AND (state = 'uncertain' OR (state = 'claimed' AND lease_until <= now)) AND expires_at > now
+        WHERE id > $1 AND id <= $2 AND NOT forgotten AND (state = 'uncertain' OR (state = 'claimed' AND lease_until <= now)) AND expires_at > now
         """;
 
     // For its owner's eyes: without the answer, which may be large.

@@ -7,8 +7,8 @@ namespace Gateway.Storage.Postgres;
 /// </summary>
 internal sealed class PostgresStore : IIdempotencyStore
 {
-    /// <summary>With small answers; it is only about how much a walk reads at a time.</summary>
-    private const int RowsOfAPage = 8;
+    /// <summary>A walk reads that much less at a time than where records lie side by side: each may be on a page of its own.</summary>
+    private const int ScatteredRows = 4;
 
     private readonly TimeProvider _time;
     private readonly WriteJournal _journal;
@@ -18,7 +18,7 @@ internal sealed class PostgresStore : IIdempotencyStore
     private readonly StoreClock _clock;
     private readonly PostgresSweep _sweep;
     private RecordId _lastFound;
-    private long _walkedPages;
+    private RecordId _lastWalked;
 
     public PostgresStore(StoreSettings settings, TimeProvider time, ILogger<PostgresStore> logger)
     {
@@ -147,14 +147,14 @@ internal sealed class PostgresStore : IIdempotencyStore
 
     public async ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken)
     {
-        var to = _walkedPages + Math.Max(1, max / RowsOfAPage);
-        var (found, pages) = await _connections.RunAsync(
+        var after = _lastWalked;
+        var (found, last) = await _connections.RunAsync(
             PostgresCallKind.Background,
-            (connection, _) => PostgresRecords.WalkUncertainAsync(connection, _walkedPages, to),
+            (connection, _) => PostgresRecords.WalkUncertainAsync(connection, after, Math.Max(1, max / ScatteredRows)),
             _time.GetTimestamp(),
             cancellationToken);
-        _walkedPages = to < pages ? to : 0;
-        return new UncertainPart(found, IsLast: _walkedPages == 0);
+        _lastWalked = last ?? default;
+        return new UncertainPart(found, IsFirst: after == default, IsLast: last is null);
     }
 
     public async ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken)

@@ -50,10 +50,9 @@ internal sealed class RedisConnection : IAsyncDisposable
         _nodes = new RedisNodes(_buckets, time, logger, description);
         _outage = new RedisOutage(logger, description);
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
-        var timeout = settings.Timeout > WatchInterval ? settings.Timeout : WatchInterval; // a server may be as slow to answer looks as calls
-        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, timeout, time, logger, _stop.Token);
-        var marks = new RedisMarksReader(keys, _buckets, _secret, timeout, time, _stop.Token);
-        _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, timeout, time, logger, _stop.Token);
+        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
+        var marks = new RedisMarksReader(keys, _buckets, _secret, WatchInterval, time, _stop.Token);
+        _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, WatchInterval, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 
@@ -83,8 +82,9 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <exception cref="StoreUnavailableException">Its server is not connected, not looked at yet after a doubt, or in quarantine.</exception>
     public OpenBucket Open(int bucket) => _buckets.Find(bucket) ?? throw Unavailable(_buckets.NodeOf(bucket)?.Obstacle ?? _nodes.Obstacle ?? _obstacle);
 
-    /// <inheritdoc cref="RedisNodes.Serving"/>
-    public IEnumerable<RedisNode> Masters => _nodes.Serving;
+    /// <summary>The masters, when between them they serve every bucket.</summary>
+    /// <exception cref="StoreUnavailableException">Some bucket takes no claims.</exception>
+    public IEnumerable<RedisNode> Masters => _buckets.AreAllOpen ? _nodes.Serving : throw Unavailable(_nodes.Obstacle ?? _obstacle);
 
     /// <summary>The master that serves a bucket, or did; null when none was met.</summary>
     public RedisNode? NodeOf(int bucket) => _buckets.NodeOf(bucket);

@@ -3,64 +3,70 @@ using StackExchange.Redis;
 
 namespace Gateway.Storage.Redis;
 
-/// <summary>
-/// Walks through the keys of each master with SCAN, and finds the records that are uncertain. A user without that right walks through nothing,
-/// which is said once.
-/// </summary>
-internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, RedisKeys keys, StoreSettings settings, string description, ILogger logger)
+/// <summary>Walks through the keys of each master with SCAN, one master after the other, and finds the records that are uncertain.</summary>
+internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, RedisKeys keys, StoreSettings settings, TimeProvider time)
 {
+    private const string Start = "0";
+
+    /// <summary>How many records are read at a time: a crowd of reads must leave room for claims.</summary>
+    private const int Batch = 100;
+
     private static readonly RedisValue[] Fields = ["s", "l"];
 
-    private string? _server;
-    private string? _cursor;
-    private bool _isDenied;
+    /// <summary>After a user was denied SCAN: the right may be given at any time.</summary>
+    private static readonly TimeSpan PauseAfterDenial = TimeSpan.FromMinutes(1);
 
-    /// <exception cref="StoreUnavailableException">The server did not answer in time.</exception>
+    /// <summary>The masters of this round, each with its run: another run has other keys.</summary>
+    private List<string> _round = [];
+    private int _place;
+    private string _cursor = Start;
+    private long? _deniedAt;
+
+    /// <exception cref="StoreUnavailableException">A server did not answer in time, not all are there, or the user may not run SCAN.</exception>
     public async ValueTask<UncertainPart> WalkAsync(int max, CancellationToken cancellationToken)
     {
-        // By name, so that a round goes on where it was when one comes or goes; a run that was replaced is walked through from its beginning.
-        var servers = connection.Masters.OrderBy(node => NameOf(node), StringComparer.Ordinal).ToList();
-        var node = servers.Find(node => NameOf(node) == _server) ?? servers.Find(node => StringComparer.Ordinal.Compare(NameOf(node), _server) > 0);
-        if (_isDenied || node is null)
+        if (_deniedAt is { } deniedAt && time.GetElapsedTime(deniedAt) < PauseAfterDenial)
         {
-            _server = null;
-            return new UncertainPart([], IsLast: true);
+            throw new StoreUnavailableException("the user may not run SCAN");
         }
 
-        if (NameOf(node) != _server)
+        var nodes = connection.Masters.OrderBy(NameOf, StringComparer.Ordinal).ToList();
+        if (!nodes.Select(NameOf).SequenceEqual(_round))
         {
-            (_server, _cursor) = (NameOf(node), "0");
+            (_round, _place, _cursor) = ([.. nodes.Select(NameOf)], 0, Start); // a server was replaced: what was met of it says nothing
         }
 
-        IReadOnlyList<RecordId> ids;
-        try
+        var isFirst = _place == 0 && _cursor == Start;
+        var (cursor, ids) = await ScanAsync(nodes[_place], max, cancellationToken);
+        var found = new List<UncertainMark>();
+        foreach (var batch in ids.Chunk(Batch))
         {
-            (_cursor, ids) = await CallAsync(database => ScanAsync(database.Multiplexer.GetServer(node.EndPoint), _cursor!, max), cancellationToken);
-        }
-        catch (StoreUnavailableException e) when (e.InnerException is RedisServerException denied && RedisErrors.HasCode(denied, "NOPERM"))
-        {
-            _isDenied = true;
-            StoreLog.Preflight(logger, description, "the user may not run SCAN: keys that a gateway left uncertain when it was killed are told by their retries only (see the ACL rule in docs/operations.md)");
-            return new UncertainPart([], IsLast: true);
+            found.AddRange((await Task.WhenAll(batch.Select(id => ReadAsync(id, nodes[_place], cancellationToken)))).OfType<UncertainMark>());
         }
 
-        var marks = await Task.WhenAll(ids.Select(id => ReadAsync(id, node, cancellationToken)));
-        var isLast = false;
-        if (_cursor == "0")
-        {
-            var next = servers.SkipWhile(other => other != node).Skip(1).FirstOrDefault();
-            _server = next is null ? null : NameOf(next);
-            isLast = next is null;
-        }
-
-        return new UncertainPart([.. marks.OfType<UncertainMark>()], isLast);
+        // Only now: what failed is done again.
+        _cursor = cursor;
+        _place = (_place + (cursor == Start ? 1 : 0)) % nodes.Count;
+        return new UncertainPart(found, isFirst, IsLast: cursor == Start && _place == 0);
     }
 
     private static string NameOf(RedisNode node) => $"{node.EndPoint} {node.Identity}";
 
-    private async Task<(string Cursor, IReadOnlyList<RecordId> Ids)> ScanAsync(IServer server, string cursor, int max)
+    private async Task<(string Cursor, IReadOnlyList<RecordId> Ids)> ScanAsync(RedisNode node, int max, CancellationToken cancellationToken)
     {
-        var reply = (RedisResult[])(await server.ExecuteAsync(-1, "SCAN", [cursor, "MATCH", keys.RecordPattern, "COUNT", max]))!;
+        RedisResult[] reply;
+        try
+        {
+            reply = (RedisResult[])(await CallAsync(
+                database => database.Multiplexer.GetServer(node.EndPoint).ExecuteAsync(-1, "SCAN", [_cursor, "MATCH", keys.RecordPattern, "COUNT", max]), cancellationToken))!;
+            _deniedAt = null;
+        }
+        catch (StoreUnavailableException e) when (IsServerError(e, "NOPERM"))
+        {
+            _deniedAt = time.GetTimestamp(); // the preflight has said so
+            throw;
+        }
+
         var ids = new List<RecordId>();
         foreach (var key in (RedisResult[])reply[1]!)
         {
@@ -81,7 +87,7 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
         {
             fields = await CallAsync(database => database.HashGetAsync(keys.Of(id)[0], Fields, CommandFlags.DemandMaster), cancellationToken);
         }
-        catch (StoreUnavailableException e) when (e.InnerException is RedisServerException denied && RedisErrors.HasCode(denied, "WRONGTYPE"))
+        catch (StoreUnavailableException e) when (IsServerError(e, "WRONGTYPE"))
         {
             return null; // damaged, which its own retry is told; the round goes on
         }
@@ -94,6 +100,8 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
         var age = TimeSpan.FromMilliseconds(node.Clock.Now - since);
         return state == "u" ? new UncertainMark(id, IsMarked: true, age) : state is "c" or "o" && age >= TimeSpan.Zero ? new UncertainMark(id, IsMarked: false, age) : null;
     }
+
+    private static bool IsServerError(StoreUnavailableException e, string code) => e.InnerException is RedisServerException error && RedisErrors.HasCode(error, code);
 
     private Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, CancellationToken cancellationToken) =>
         calls.CallAsync(call, node: null, settings.Timeout, cancellationToken);
