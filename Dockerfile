@@ -8,9 +8,13 @@ WORKDIR /source
 # First what restoring needs, so that a change of the source does not restore again. Versions are those of the lock file, or it fails.
 COPY global.json Directory.Build.props Directory.Packages.props .editorconfig BannedSymbols.txt ./
 COPY src/Gateway/Gateway.csproj src/Gateway/packages.lock.json src/Gateway/
+COPY src/Idempotency.Storage/Idempotency.Storage.csproj src/Idempotency.Storage/packages.lock.json src/Idempotency.Storage/
+COPY src/Idempotency.Storage.Sqlite/Idempotency.Storage.Sqlite.csproj src/Idempotency.Storage.Sqlite/packages.lock.json src/Idempotency.Storage.Sqlite/
+COPY src/Idempotency.Storage.Redis/Idempotency.Storage.Redis.csproj src/Idempotency.Storage.Redis/packages.lock.json src/Idempotency.Storage.Redis/
+COPY src/Idempotency.Storage.Postgres/Idempotency.Storage.Postgres.csproj src/Idempotency.Storage.Postgres/packages.lock.json src/Idempotency.Storage.Postgres/
 RUN dotnet restore src/Gateway --locked-mode
 
-COPY src/Gateway/ src/Gateway/
+COPY src/ src/
 # Portable output: one build for every architecture. Native libraries of other systems are left out.
 RUN dotnet publish src/Gateway -c Release --no-restore -p:UseAppHost=false -o /app \
  && find /app/runtimes -mindepth 1 -maxdepth 1 ! -name linux-x64 ! -name linux-arm64 -exec rm -r {} +

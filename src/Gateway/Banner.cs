@@ -5,7 +5,7 @@ using Gateway.Admin;
 using Gateway.Configuration;
 using Gateway.Idempotency;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway;
 

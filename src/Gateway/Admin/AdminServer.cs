@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Gateway.Configuration;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Admin;
 

@@ -1,5 +1,5 @@
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Yarp.ReverseProxy.Configuration;
 
 namespace Gateway.Configuration;

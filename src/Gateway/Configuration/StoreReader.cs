@@ -1,6 +1,6 @@
-using Gateway.Storage;
-using Gateway.Storage.Postgres;
-using Gateway.Storage.Redis;
+using Idempotency.Storage;
+using Idempotency.Storage.Postgres;
+using Idempotency.Storage.Redis;
 
 namespace Gateway.Configuration;
 

@@ -1,5 +1,6 @@
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

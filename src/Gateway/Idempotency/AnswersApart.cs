@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

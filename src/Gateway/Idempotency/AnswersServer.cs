@@ -1,4 +1,4 @@
-using Gateway.Storage;
+using Idempotency.Storage;
 using Microsoft.Extensions.Caching.Distributed;
 
 namespace Gateway.Idempotency;

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
 using Gateway.Configuration;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

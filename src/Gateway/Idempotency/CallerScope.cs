@@ -1,4 +1,5 @@
 using Gateway.Policies;
+using Idempotency;
 using Microsoft.Extensions.Primitives;
 
 namespace Gateway.Idempotency;

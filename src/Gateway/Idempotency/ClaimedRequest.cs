@@ -2,7 +2,8 @@ using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Gateway.Forwarding;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http.Features;
 using Yarp.ReverseProxy.Forwarder;
 

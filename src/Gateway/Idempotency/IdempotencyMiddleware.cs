@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using Gateway.Forwarding;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Gateway.Idempotency;

@@ -1,5 +1,5 @@
 using Gateway.Configuration;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,4 +1,5 @@
 using Gateway.Forwarding;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 
@@ -18,10 +19,10 @@ internal static partial class Log
     public static partial void NotRecorded(ILogger logger, string record, string policy, int status, string what);
 
     [LoggerMessage(1005, LogLevel.Information, "{Record} {Policy}: nothing was sent ({Error}). The key is: {Key}.")]
-    public static partial void NeverSent(ILogger logger, string record, string policy, string error, Storage.ReleasedKey key);
+    public static partial void NeverSent(ILogger logger, string record, string policy, string error, ReleasedKey key);
 
     [LoggerMessage(1006, LogLevel.Error, "{Record} {Policy}: the recorded answer cannot be used ({Parse}). Nothing is forwarded.")]
-    public static partial void UnusableRecord(ILogger logger, string record, string policy, Storage.RecordParse parse);
+    public static partial void UnusableRecord(ILogger logger, string record, string policy, RecordParse parse);
 
     [LoggerMessage(1007, LogLevel.Information, "{Policy}: forwarded without protection, because the store is down and the policy says Bypass.")]
     public static partial void Bypassed(ILogger logger, string policy);

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using Gateway.Configuration;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

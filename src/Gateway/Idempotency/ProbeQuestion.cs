@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Gateway.Forwarding;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Microsoft.Extensions.Primitives;
 
 namespace Gateway.Idempotency;

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using Gateway.Configuration;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,6 +1,6 @@
 using System.Text;
 using Gateway.Configuration;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,6 +1,6 @@
 using Gateway.Forwarding;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Gateway.Forwarding;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.IO.Compression;
 using System.Runtime.InteropServices;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Microsoft.Extensions.Primitives;
 
 namespace Gateway.Idempotency;

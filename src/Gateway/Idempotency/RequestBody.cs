@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Security.Cryptography;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

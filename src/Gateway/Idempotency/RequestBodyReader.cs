@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using Gateway.Configuration;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;

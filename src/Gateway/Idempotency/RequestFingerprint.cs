@@ -3,7 +3,7 @@ using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using Gateway.Forwarding;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

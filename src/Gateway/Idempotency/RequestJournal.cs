@@ -1,8 +1,8 @@
 using System.Globalization;
 using Gateway.Forwarding;
 using Gateway.Policies;
-using Gateway.Storage;
 using Gateway.Telemetry;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

@@ -1,5 +1,5 @@
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

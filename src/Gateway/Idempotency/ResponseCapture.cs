@@ -1,5 +1,6 @@
 using System.Buffers;
-using Gateway.Storage;
+using Idempotency;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Gateway.Idempotency;

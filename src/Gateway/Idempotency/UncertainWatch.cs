@@ -1,5 +1,5 @@
-using Gateway.Storage;
 using Gateway.Telemetry;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 

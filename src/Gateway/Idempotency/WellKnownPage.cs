@@ -3,7 +3,7 @@ using System.Net;
 using System.Text;
 using Gateway.Configuration;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Idempotency;
 
@@ -15,7 +15,7 @@ internal static class WellKnownPage
 {
     public const string Path = "/.well-known/idempotency";
 
-    private static readonly string Template = EmbeddedResource.Read("well-known.html");
+    private static readonly string Template = EmbeddedResource.Read(typeof(WellKnownPage), "well-known.html");
 
     public static IResult Get(HttpRequest request, LiveSettings settings)
     {

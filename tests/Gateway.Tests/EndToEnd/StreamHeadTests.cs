@@ -1,4 +1,5 @@
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 
@@ -63,7 +64,7 @@ public sealed class StreamHeadTests : IAsyncLifetime
         if (route == "default")
         {
             var retry = await KeyedRequests.PostAsync(_client, $"{_gateway.Url}/{route}?seat={key}", key, type, [KeyValuePair.Create("Content-Type", "text/plain; charset=utf-8")]);
-            Expect.NotKept(Gateway.Storage.TombstoneReason.Stream, 200, null, retry);
+            Expect.NotKept(TombstoneReason.Stream, 200, null, retry);
         }
     }
 

@@ -1,6 +1,6 @@
-using Gateway.Storage;
 using Gateway.Tests.EndToEnd;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

@@ -1,7 +1,7 @@
-using Gateway.Storage;
 using Gateway.Tests.EndToEnd;
 using Gateway.Tests.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Faults;

@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
-using Gateway.Storage;
 using Gateway.Tests.EndToEnd;
 using Gateway.Tests.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Faults;

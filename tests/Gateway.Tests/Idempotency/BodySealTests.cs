@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Gateway.Configuration;
 using Gateway.Idempotency;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

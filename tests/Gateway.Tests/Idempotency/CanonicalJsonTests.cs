@@ -5,8 +5,8 @@ using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
 using Gateway.Idempotency;
-using Gateway.Storage;
 using Gateway.Tests.Chaos;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using FsCheck;
 using FsCheck.Fluent;
 using Gateway.Idempotency;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

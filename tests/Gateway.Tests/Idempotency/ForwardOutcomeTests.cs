@@ -1,7 +1,7 @@
 using Gateway.Forwarding;
 using Gateway.Idempotency;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Xunit;
 using Yarp.ReverseProxy.Forwarder;
 

@@ -1,6 +1,6 @@
 using System.Text;
 using Gateway.Idempotency;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
 using Gateway.Configuration;
 using Gateway.Idempotency;
-using Gateway.Storage;
-using Gateway.Storage.Embedded;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;

@@ -4,7 +4,7 @@ using System.Text.Json;
 using Gateway.Forwarding;
 using Gateway.Idempotency;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

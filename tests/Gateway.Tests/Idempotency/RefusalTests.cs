@@ -1,6 +1,6 @@
 using Gateway.Idempotency;
 using Gateway.Policies;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

@@ -1,8 +1,8 @@
 using System.Diagnostics.Metrics;
 using Gateway.Idempotency;
-using Gateway.Storage;
 using Gateway.Telemetry;
 using Gateway.Tests.Storage;
+using Idempotency.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging.Testing;

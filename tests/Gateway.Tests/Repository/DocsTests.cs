@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
 using Gateway.Configuration;
 using Gateway.Idempotency;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -80,7 +80,7 @@ public sealed partial class DocsTests
     public void OperationsDocument_ListsEveryMetricWithItsTags()
     {
         var section = Documents.Section(Operations, "Metrics");
-        var sources = RepositoryFiles.Find("src/Gateway", "*.cs").Select(RepositoryFiles.Read).ToList();
+        var sources = RepositoryFiles.Find("src", "*.cs").Select(RepositoryFiles.Read).ToList();
         var metrics = sources.SelectMany(source => Instrument.Matches(source)).Select(match => match.Groups[1].Value).ToList();
         var tags = sources.SelectMany(source => Tag.Matches(source)).Select(match => match.Groups[1].Value).Distinct();
 
@@ -113,7 +113,7 @@ public sealed partial class DocsTests
         var missing = from document in Documents.All
                       from Match match in NamedFile.Matches(RepositoryFiles.Read(document))
                       let name = match.Groups[1].Value
-                      where !Exists(name) && !Exists($"src/Gateway/{name}") && !Exists($"src/DemoBackend/{name}")
+                      where !Exists(name) && !Exists($"src/{name}") && !Exists($"src/Gateway/{name}") && !Exists($"src/DemoBackend/{name}")
                       select $"{document}: {name}";
 
         Assert.Empty(missing);

@@ -8,7 +8,7 @@ internal sealed record LogEvent(string File, int Id, string Level, int From, int
 /// <summary>The log events, read from the source: the generator leaves nothing to ask at run time.</summary>
 internal static partial class LogEvents
 {
-    public static IReadOnlyList<LogEvent> All { get; } = [.. RepositoryFiles.Find("src/Gateway", "*.cs").SelectMany(Read)];
+    public static IReadOnlyList<LogEvent> All { get; } = [.. RepositoryFiles.Find("src", "*.cs").Where(file => !file.StartsWith("src/DemoBackend/", StringComparison.Ordinal)).SelectMany(Read)];
 
     private static IEnumerable<LogEvent> Read(string file)
     {

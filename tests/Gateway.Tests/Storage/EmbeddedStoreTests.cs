@@ -1,6 +1,6 @@
-using Gateway.Storage;
-using Gateway.Storage.Embedded;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Sqlite;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;

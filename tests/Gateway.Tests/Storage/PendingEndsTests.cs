@@ -1,5 +1,5 @@
 using System.Security.Cryptography;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;

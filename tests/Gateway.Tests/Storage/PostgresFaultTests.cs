@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using Gateway.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Npgsql;
 using Xunit;
 

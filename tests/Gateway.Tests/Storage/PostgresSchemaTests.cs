@@ -1,6 +1,6 @@
-using Gateway.Storage;
 using Gateway.Tests.Repository;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Npgsql;
 using Xunit;
 
@@ -9,7 +9,7 @@ namespace Gateway.Tests.Storage;
 /// <summary>The tables: who makes them, who may use them, and what they refuse to keep.</summary>
 public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<PostgresServer>
 {
-    private static readonly string SchemaFile = RepositoryFiles.Read("src/Gateway/Storage/Postgres/schema.sql");
+    private static readonly string SchemaFile = RepositoryFiles.Read("src/Idempotency.Storage.Postgres/schema.sql");
 
     /// <summary>A record that the table takes, as SQL.</summary>
     private static readonly Dictionary<string, string> ValidRecord = new()

@@ -1,6 +1,6 @@
-using Gateway.Storage;
-using Gateway.Storage.Postgres;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Postgres;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
-using Gateway.Storage;
-using Gateway.Storage.Postgres;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Postgres;
 using Microsoft.Extensions.Logging.Testing;
 using Npgsql;
 using Xunit;
@@ -102,7 +102,7 @@ public sealed class PostgresSweepTests(ITestOutputHelper output)
         await using var neighbour = await OpenAsync(database, "Search Path=neighbour");
         foreach (var path in (string[])["public", "neighbour"])
         {
-            await database.QueryAsync($"SET search_path = {path}; {EmbeddedResource.Read("Postgres/schema.sql")}");
+            await database.QueryAsync($"SET search_path = {path}; {EmbeddedResource.Read(typeof(PostgresSchema), "schema.sql")}");
             await InsertOverAsync(database, path, 10);
         }
 
@@ -123,7 +123,7 @@ public sealed class PostgresSweepTests(ITestOutputHelper output)
     public async Task ASweepThatIsTooSlow_SaysNothingAboutRequests_AndLeavesFewerForTheNext()
     {
         await using var database = await PostgresServer.NewDatabaseAsync();
-        await database.QueryAsync(EmbeddedResource.Read("Postgres/schema.sql"));
+        await database.QueryAsync(EmbeddedResource.Read(typeof(PostgresSchema), "schema.sql"));
         await InsertOverAsync(database, "public", 100);
         await database.QueryAsync(
             """
@@ -168,7 +168,7 @@ public sealed class PostgresSweepTests(ITestOutputHelper output)
 
     private static async Task FillAsync(PostgresServer database)
     {
-        await database.QueryAsync(EmbeddedResource.Read("Postgres/schema.sql"));
+        await database.QueryAsync(EmbeddedResource.Read(typeof(PostgresSchema), "schema.sql"));
         await using var connection = await OpenAsync(database);
         await using var fill = new NpgsqlCommand(
             """

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Tests.Storage;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using FsCheck;
 using FsCheck.Fluent;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Storage;

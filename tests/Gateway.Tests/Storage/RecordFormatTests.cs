@@ -1,5 +1,5 @@
 using System.Text;
-using Gateway.Storage;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Storage;

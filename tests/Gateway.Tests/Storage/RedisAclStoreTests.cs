@@ -1,7 +1,7 @@
-using Gateway.Storage;
-using Gateway.Storage.Redis;
 using Gateway.Tests.Repository;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Redis;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Testing;
 using Xunit;

@@ -1,7 +1,7 @@
 using System.Globalization;
-using Gateway.Storage;
-using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Redis;
 using Microsoft.Extensions.Time.Testing;
 using StackExchange.Redis;
 using Xunit;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using Gateway.Storage;
-using Gateway.Storage.Redis;
+using Idempotency.Storage;
+using Idempotency.Storage.Redis;
 using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 

@@ -1,7 +1,7 @@
 using System.Net.Sockets;
-using Gateway.Storage;
-using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Redis;
 using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 

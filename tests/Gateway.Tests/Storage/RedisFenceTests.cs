@@ -1,6 +1,6 @@
 using System.Globalization;
-using Gateway.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Xunit;
 using static Gateway.Tests.Storage.StoreContract;
 

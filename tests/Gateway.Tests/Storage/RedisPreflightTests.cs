@@ -1,4 +1,4 @@
-using Gateway.Storage.Redis;
+using Idempotency.Storage.Redis;
 using Xunit;
 
 namespace Gateway.Tests.Storage;

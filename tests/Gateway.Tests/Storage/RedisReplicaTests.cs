@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using Gateway.Storage;
-using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Redis;
 using Xunit;
 using static Gateway.Tests.Storage.StoreContract;
 

@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using Gateway.Storage;
-using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Redis;
 using Microsoft.Extensions.Logging.Testing;
 using Xunit;
 

@@ -1,6 +1,6 @@
-using Gateway.Storage;
-using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
+using Idempotency.Storage.Redis;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
-using Gateway.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.Storage;

@@ -1,4 +1,4 @@
-using Gateway.Storage.Embedded;
+using Idempotency.Storage.Sqlite;
 using Xunit;
 
 namespace Gateway.Tests.Storage;

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
-using Gateway.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Xunit;
 using Xunit.Sdk;
 

@@ -1,4 +1,4 @@
-using Gateway.Storage;
+using Idempotency.Storage;
 
 namespace Gateway.Tests.Storage;
 

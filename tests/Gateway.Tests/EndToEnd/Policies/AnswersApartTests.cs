@@ -2,8 +2,8 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using Gateway.Idempotency;
-using Gateway.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

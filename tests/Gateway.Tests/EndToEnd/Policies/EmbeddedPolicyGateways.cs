@@ -1,6 +1,6 @@
 using System.Text;
-using Gateway.Storage;
-using Gateway.Storage.Embedded;
+using Idempotency.Storage;
+using Idempotency.Storage.Sqlite;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 

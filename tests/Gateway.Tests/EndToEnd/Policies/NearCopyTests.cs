@@ -1,5 +1,5 @@
-using Gateway.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Xunit;
 
 namespace Gateway.Tests.EndToEnd.Policies;

@@ -1,6 +1,6 @@
-using Gateway.Storage;
 using Gateway.Tests.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 
 namespace Gateway.Tests.EndToEnd.Policies;
 

@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text;
-using Gateway.Storage;
 using Gateway.Tests.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 
 namespace Gateway.Tests.EndToEnd.Policies;
 

@@ -1,6 +1,6 @@
 using System.Text;
-using Gateway.Storage;
 using Gateway.Tests.Support;
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using Gateway.Storage.Redis;
 using Gateway.Tests.Support;
+using Idempotency.Storage.Redis;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

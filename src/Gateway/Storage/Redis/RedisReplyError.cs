@@ -1,4 +1,0 @@
-namespace Gateway.Storage.Redis;
-
-/// <summary>An error that a server answered <see cref="RedisKnock"/> with.</summary>
-internal sealed record RedisReplyError(string Text);

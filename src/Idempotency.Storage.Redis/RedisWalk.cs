@@ -1,0 +1,108 @@
+using System.Globalization;
+using StackExchange.Redis;
+
+namespace Idempotency.Storage.Redis;
+
+/// <summary>Walks through the keys of each master with SCAN, one master after the other, and finds the records that are uncertain.</summary>
+internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, RedisKeys keys, StoreSettings settings, TimeProvider time)
+{
+    private const string Start = "0";
+
+    /// <summary>How many records are read at a time: a crowd of reads must leave room for claims.</summary>
+    private const int Batch = 100;
+
+    private static readonly RedisValue[] Fields = ["s", "l"];
+
+    /// <summary>After a user was denied SCAN: the right may be given at any time.</summary>
+    private static readonly TimeSpan PauseAfterDenial = TimeSpan.FromMinutes(1);
+
+    /// <summary>The masters of this round, each with its run: another run has other keys.</summary>
+    private List<string> _round = [];
+    private int _place;
+    private string _cursor = Start;
+    private long? _deniedAt;
+
+    /// <exception cref="StoreUnavailableException">A server did not answer in time, not all are there, or the user may not run SCAN.</exception>
+    public async ValueTask<UncertainPart> WalkAsync(int max, CancellationToken cancellationToken)
+    {
+        if (_deniedAt is { } deniedAt && time.GetElapsedTime(deniedAt) < PauseAfterDenial)
+        {
+            throw new StoreUnavailableException("the user may not run SCAN");
+        }
+
+        var nodes = connection.Masters.OrderBy(NameOf, StringComparer.Ordinal).ToList();
+        if (!nodes.Select(NameOf).SequenceEqual(_round))
+        {
+            (_round, _place, _cursor) = ([.. nodes.Select(NameOf)], 0, Start); // a server was replaced: what was met of it says nothing
+        }
+
+        var isFirst = _place == 0 && _cursor == Start;
+        var (cursor, ids) = await ScanAsync(nodes[_place], max, cancellationToken);
+        var found = new List<UncertainMark>();
+        foreach (var batch in ids.Chunk(Batch))
+        {
+            found.AddRange((await Task.WhenAll(batch.Select(id => ReadAsync(id, nodes[_place], cancellationToken)))).OfType<UncertainMark>());
+        }
+
+        // Only now: what failed is done again.
+        _cursor = cursor;
+        _place = (_place + (cursor == Start ? 1 : 0)) % nodes.Count;
+        return new UncertainPart(found, isFirst, IsLast: cursor == Start && _place == 0);
+    }
+
+    private static string NameOf(RedisNode node) => $"{node.EndPoint} {node.Identity}";
+
+    private async Task<(string Cursor, IReadOnlyList<RecordId> Ids)> ScanAsync(RedisNode node, int max, CancellationToken cancellationToken)
+    {
+        RedisResult[] reply;
+        try
+        {
+            reply = (RedisResult[])(await CallAsync(
+                database => database.Multiplexer.GetServer(node.EndPoint).ExecuteAsync(-1, "SCAN", [_cursor, "MATCH", keys.RecordPattern, "COUNT", max]), cancellationToken))!;
+            _deniedAt = null;
+        }
+        catch (StoreUnavailableException e) when (IsServerError(e, "NOPERM"))
+        {
+            _deniedAt = time.GetTimestamp(); // the preflight has said so
+            throw;
+        }
+
+        var ids = new List<RecordId>();
+        foreach (var key in (RedisResult[])reply[1]!)
+        {
+            if ((string?)key is { Length: > 2 * Digest.Size } name && RecordId.TryParse(name[^(2 * Digest.Size)..], out var id))
+            {
+                ids.Add(id);
+            }
+        }
+
+        return ((string)reply[0]!, ids);
+    }
+
+    /// <returns>Null when it is not uncertain.</returns>
+    private async Task<UncertainMark?> ReadAsync(RecordId id, RedisNode node, CancellationToken cancellationToken)
+    {
+        RedisValue[] fields;
+        try
+        {
+            fields = await CallAsync(database => database.HashGetAsync(keys.Of(id)[0], Fields, CommandFlags.DemandMaster), cancellationToken);
+        }
+        catch (StoreUnavailableException e) when (IsServerError(e, "WRONGTYPE"))
+        {
+            return null; // damaged, which its own retry is told; the round goes on
+        }
+
+        if ((string?)fields[0] is not { } state || !long.TryParse((string?)fields[1], NumberStyles.None, CultureInfo.InvariantCulture, out var since))
+        {
+            return null; // gone since, or forgotten
+        }
+
+        var age = TimeSpan.FromMilliseconds(node.Clock.Now - since);
+        return state == "u" ? new UncertainMark(id, IsMarked: true, age) : state is "c" or "o" && age >= TimeSpan.Zero ? new UncertainMark(id, IsMarked: false, age) : null;
+    }
+
+    private static bool IsServerError(StoreUnavailableException e, string code) => e.InnerException is RedisServerException error && RedisErrors.HasCode(error, code);
+
+    private Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, CancellationToken cancellationToken) =>
+        calls.CallAsync(call, node: null, settings.Timeout, cancellationToken);
+}
