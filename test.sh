@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test against real servers: ./test.sh [--containers] [arguments of dotnet test, such as --filter NAME]
+# Runs every test against real servers: ./test.sh [--quick | --containers] [arguments of dotnet test, such as --filter NAME]
+# With --quick, those of tests/quick.txt, which need no server: in less than a minute and a half.
 # With --containers, the tests of the stores (or those of --filter) have their shared servers in containers, on an engine that ends with the run.
 # The last line is always "N passed, N failed" (and ", N skipped" when any were).
 set -uo pipefail
@@ -91,34 +92,43 @@ start_engine() {
 results="$(mktemp -d)"
 trap 'end_engine; rm -rf "$results"' EXIT
 
-arguments=() containers=false selected=false
+arguments=() containers=false quick=false selected=false
 for argument in "$@"; do
   case "$argument" in
     --containers) containers=true; continue ;;
+    --quick) quick=true; continue ;;
     --filter*) selected=true ;;
   esac
   arguments+=("$argument")
 done
 
-if [[ "$containers" == true ]]; then
+if [[ "$quick" == true ]]; then
+  if [[ "$containers" == true || "$selected" == true ]]; then
+    echo "test.sh: --quick has a selection of its own (tests/quick.txt), and goes with neither --containers nor --filter" >&2
+    finish 0 0 0 1
+  fi
+  arguments+=(--filter "$(sed -n 's/^[^#]/FullyQualifiedName~&/p' tests/quick.txt | paste -sd '|')")
+elif [[ "$containers" == true ]]; then
   start_engine
   if [[ "$selected" == false ]]; then
     arguments+=(--filter "FullyQualifiedName~Gateway.Tests.Storage|FullyQualifiedName~CrashPointTests|FullyQualifiedName~SharedServerTests")
   fi
 fi
-if [[ -z "${REDIS_URL:-}" ]]; then need redis-server redis-server; fi
-if [[ -z "${POSTGRES_URL:-}" ]]; then need postgres postgresql; fi
-need faketime faketime
-need nginx nginx-light
-need node nodejs
-need npm npm
+if [[ "$quick" == false ]]; then
+  if [[ -z "${REDIS_URL:-}" ]]; then need redis-server redis-server; fi
+  if [[ -z "${POSTGRES_URL:-}" ]]; then need postgres postgresql; fi
+  need faketime faketime
+  need nginx nginx-light
+  need node nodejs
+  need npm npm
 
-# Real clients from the npm registry, as locked; again when the lock file is newer.
-if has npm && [[ ! -e tests/clients/node_modules/.package-lock.json || tests/clients/package-lock.json -nt tests/clients/node_modules/.package-lock.json ]]; then
-  echo "test.sh: installing the npm packages of tests/clients"
-  if ! (cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null) && [[ "${CI:-}" == true ]]; then
-    echo "test.sh: the npm packages cannot be installed, and in continuous integration tests may not be skipped" >&2
-    finish 0 0 0 1
+  # Real clients from the npm registry, as locked; again when the lock file is newer.
+  if has npm && [[ ! -e tests/clients/node_modules/.package-lock.json || tests/clients/package-lock.json -nt tests/clients/node_modules/.package-lock.json ]]; then
+    echo "test.sh: installing the npm packages of tests/clients"
+    if ! (cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null) && [[ "${CI:-}" == true ]]; then
+      echo "test.sh: the npm packages cannot be installed, and in continuous integration tests may not be skipped" >&2
+      finish 0 0 0 1
+    fi
   fi
 fi
 

@@ -374,7 +374,7 @@ measure_memory Redis redis
 
 # YARP's warnings are expected: wrk hangs up at the end of a cell. The gateway's own are not.
 for name in embedded redis-gateway; do
-  if grep -E "^[0-9:.]+ (warn|fail|crit): Gateway\." "$tmp/$name.log" >"$tmp/warnings"; then
+  if grep -E "^[0-9T:.+-]+ (warn|fail|crit): (Gateway|Idempotency)\." "$tmp/$name.log" >"$tmp/warnings"; then
     say "$name logged $(wc -l <"$tmp/warnings") warnings or errors, the last of them:"
     tail -n 5 "$tmp/warnings" | cut -c 1-300 >&2
   fi

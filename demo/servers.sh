@@ -41,11 +41,12 @@ dll() { echo "$root/src/$1/bin/Release/net10.0/$1.dll"; }
 
 # The stamp covers changed files that do not change the dll, which a build then leaves as old as it was.
 is_built() {  # PROJECT
-  local output stamp="$root/src/$1/obj/demo.stamp"
+  local output stamp="$root/src/$1/obj/demo.stamp" libraries=()
+  [[ $1 == Gateway ]] && libraries=("$root"/src/Idempotency.*)
   output=$(dll "$1")
   [[ -f $output ]] || return 1
   [[ $stamp -nt $output ]] && output=$stamp
-  [[ -z $(find "$root/src/$1" "$root"/Directory.*.props "$root/.editorconfig" "$root/BannedSymbols.txt" "$root/global.json" \
+  [[ -z $(find "$root/src/$1" "${libraries[@]}" "$root"/Directory.*.props "$root/.editorconfig" "$root/BannedSymbols.txt" "$root/global.json" \
     \( -name bin -o -name obj \) -prune -o -type f -newer "$output" -print -quit) ]]
 }
 

@@ -65,12 +65,11 @@ internal static class RedisRights
         return [.. missing.Distinct()];
     }
 
-    /// <summary>Without these it works, and something is lost: a replaced server is noticed later, those that wait, or look for uncertain keys, are told later or never.</summary>
+    /// <summary>Without these it works, and something is lost: a replaced server is noticed later, and those that wait are told later.</summary>
     public static async Task<IReadOnlyList<string>> FindAdvisableAsync(RedisKnock knock, string keyPrefix, CancellationToken cancellationToken)
     {
-        var key = $"{keyPrefix}{{rights}}";
         var missing = new List<string>();
-        string[][] commands = [["ROLE"], ["WAIT", "0", "1"], ["SCAN", "0", "MATCH", key, "COUNT", "1"], ["SUBSCRIBE", $"{keyPrefix}changed"]]; // the last: nothing else may follow
+        string[][] commands = [["ROLE"], ["WAIT", "0", "1"], ["SUBSCRIBE", $"{keyPrefix}changed"]]; // the last: nothing else may follow
         foreach (var command in commands)
         {
             if (await IsDeniedAsync(knock, cancellationToken, command) is { } reason)

@@ -45,7 +45,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _connection = new RedisConnection(settings, Description, Scripts, new RedisPutBack(WriteBackAsync, _journal, logger), time, logger);
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
         _sweep = new RedisSweep(_calls, _connection, _keys);
-        _walk = new RedisWalk(_calls, _connection, _keys, settings, time);
+        _walk = new RedisWalk(_calls, _connection, _keys, settings, Description, time, logger);
         _replicas = settings.Redis.Acknowledge == RedisAcknowledge.Primary ? null
             : new RedisReplicas(_connection.ConnectAnotherAsync, settings.Redis.KeyPrefix, settings.Timeout, time);
         _claims = new RedisClaims(settings, Description, _connection, _calls, _forgotten, _replicas, time);

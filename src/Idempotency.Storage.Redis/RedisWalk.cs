@@ -4,16 +4,19 @@ using StackExchange.Redis;
 namespace Idempotency.Storage.Redis;
 
 /// <summary>Walks through the keys of each master with SCAN, one master after the other, and finds the records that are uncertain.</summary>
-internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, RedisKeys keys, StoreSettings settings, TimeProvider time)
+internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, RedisKeys keys, StoreSettings settings, string description, TimeProvider time, ILogger logger)
 {
     private const string Start = "0";
 
     /// <summary>How many records are read at a time: a crowd of reads must leave room for claims.</summary>
     private const int Batch = 100;
 
+    /// <summary>The year 5138; what lies behind it is no time.</summary>
+    private const long MaxMilliseconds = 100_000_000_000_000;
+
     private static readonly RedisValue[] Fields = ["s", "l"];
 
-    /// <summary>After a user was denied SCAN: the right may be given at any time.</summary>
+    /// <summary>After SCAN was denied: the right may be given at any time.</summary>
     private static readonly TimeSpan PauseAfterDenial = TimeSpan.FromMinutes(1);
 
     /// <summary>The masters of this round, each with its run: another run has other keys.</summary>
@@ -21,16 +24,22 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
     private int _place;
     private string _cursor = Start;
     private long? _deniedAt;
+    private readonly HashSet<string> _deniedBy = [];
 
     /// <exception cref="StoreUnavailableException">A server did not answer in time, not all are there, or the user may not run SCAN.</exception>
     public async ValueTask<UncertainPart> WalkAsync(int max, CancellationToken cancellationToken)
     {
         if (_deniedAt is { } deniedAt && time.GetElapsedTime(deniedAt) < PauseAfterDenial)
         {
-            throw new StoreUnavailableException("the user may not run SCAN");
+            throw new StoreUnavailableException("a server does not let SCAN be run");
         }
 
         var nodes = connection.Masters.OrderBy(NameOf, StringComparer.Ordinal).ToList();
+        if (nodes.Count == 0)
+        {
+            throw new StoreUnavailableException("no master is connected");
+        }
+
         if (!nodes.Select(NameOf).SequenceEqual(_round))
         {
             (_round, _place, _cursor) = ([.. nodes.Select(NameOf)], 0, Start); // a server was replaced: what was met of it says nothing
@@ -61,9 +70,14 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
                 database => database.Multiplexer.GetServer(node.EndPoint).ExecuteAsync(-1, "SCAN", [_cursor, "MATCH", keys.RecordPattern, "COUNT", max]), cancellationToken))!;
             _deniedAt = null;
         }
-        catch (StoreUnavailableException e) when (IsServerError(e, "NOPERM"))
+        catch (StoreUnavailableException e) when (IsServerError(e, "NOPERM") || IsServerError(e, "ERR unknown") || e.InnerException is RedisCommandException)
         {
-            _deniedAt = time.GetTimestamp(); // the preflight has said so
+            _deniedAt = time.GetTimestamp();
+            if (_deniedBy.Add(NameOf(node)))
+            {
+                StoreLog.Preflight(logger, $"{description}, server {node.EndPoint}", "SCAN cannot be run: keys of gateways that were killed are neither told of nor counted, before their retries come");
+            }
+
             throw;
         }
 
@@ -97,8 +111,13 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
             return null; // gone since, or forgotten
         }
 
+        if (state is not ("u" or "c" or "o") || since > MaxMilliseconds)
+        {
+            return null;
+        }
+
         var age = TimeSpan.FromMilliseconds(node.Clock.Now - since);
-        return state == "u" ? new UncertainMark(id, IsMarked: true, age) : state is "c" or "o" && age >= TimeSpan.Zero ? new UncertainMark(id, IsMarked: false, age) : null;
+        return state == "u" ? new UncertainMark(id, IsMarked: true, age) : age >= TimeSpan.Zero ? new UncertainMark(id, IsMarked: false, age) : null;
     }
 
     private static bool IsServerError(StoreUnavailableException e, string code) => e.InnerException is RedisServerException error && RedisErrors.HasCode(error, code);

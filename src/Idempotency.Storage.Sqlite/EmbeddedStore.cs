@@ -15,10 +15,10 @@ internal sealed class EmbeddedStore : IIdempotencyStore
     private readonly TimeProvider _time;
     private readonly EmbeddedWriter _writer;
     private readonly ITimer _sweeper;
+    private readonly EmbeddedWalk _walk;
     private readonly HashSet<RecordId> _watched = []; // touched by the writer's thread only
     private volatile byte[]? _secret;
     private RecordId _lastFound;
-    private (long After, long? End) _walk;
 
     /// <exception cref="InvalidOperationException">The SQLite library that was loaded can corrupt the file.</exception>
     public EmbeddedStore(StoreSettings settings, TimeProvider time, ILogger<EmbeddedStore> logger)
@@ -27,6 +27,7 @@ internal sealed class EmbeddedStore : IIdempotencyStore
         _settings = settings;
         _time = time;
         _writer = new EmbeddedWriter(settings.Embedded, time, logger);
+        _walk = new EmbeddedWalk(settings.Embedded, time);
         _sweeper = time.CreateTimer(_ => _writer.Sweep(), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
 
@@ -62,15 +63,7 @@ internal sealed class EmbeddedStore : IIdempotencyStore
         return found;
     }
 
-    public async ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken)
-    {
-        // In the order of rows, which is how they lie in the file, up to the one that was the last when the round began: new ones come behind it.
-        var (after, end) = _walk;
-        var (found, last, newest) = await EnqueueAsync((table, now) => table.WalkUncertain(after, end ?? long.MaxValue, max, now), cancellationToken);
-        var isLast = last is null || last >= (end ?? newest);
-        _walk = isLast ? (0, null) : (last!.Value, end ?? newest);
-        return new UncertainPart(found, IsFirst: end is null, isLast);
-    }
+    public ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken) => _walk.WalkAsync(max, cancellationToken);
 
     public ValueTask<bool> ForgetAsync(RecordId id, CancellationToken cancellationToken) => EnqueueAsync(
         (table, now) => table.Forget(id, now, expiresAt: now + (long)IIdempotencyStore.ForgottenFor.TotalMilliseconds),

@@ -16,9 +16,6 @@ internal sealed class RecordTable : IDisposable
     private readonly Statement _update;
     private readonly Statement _forget;
     private readonly Statement _findUncertain;
-    private readonly Statement _walk;
-    private readonly Statement _walkEnd;
-    private readonly Statement _newest;
     private readonly Statement _delete;
     private readonly Statement _sweep;
     private readonly Statement _addSecret;
@@ -54,14 +51,6 @@ internal sealed class RecordTable : IDisposable
             WHERE probe IS NOT NULL AND state <> 3 AND id > ?1 AND (state = 2 OR lease_until <= ?2) AND expires_at > ?2
             ORDER BY id LIMIT ?3
             """);
-        _walk = new(
-            database,
-            """
-            SELECT id, state, lease_until FROM records
-            WHERE rowid > ?1 AND rowid <= ?2 AND state <> 3 AND forgotten = 0 AND (state = 2 OR lease_until <= ?3) AND expires_at > ?3
-            """);
-        _walkEnd = new(database, "SELECT rowid FROM records WHERE rowid > ?1 ORDER BY rowid LIMIT 1 OFFSET ?2");
-        _newest = new(database, "SELECT coalesce(max(rowid), 0) FROM records");
         _delete = new(database, "DELETE FROM records WHERE rowid = ?1");
         _sweep = new(
             database, "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)");
@@ -152,33 +141,6 @@ internal sealed class RecordTable : IDisposable
         }
     }
 
-    /// <summary>The uncertain ones among the <paramref name="max"/> rows that follow <paramref name="after"/>, up to <paramref name="end"/>.</summary>
-    /// <returns>Them, the last of those rows (null when there are fewer), and the last of all.</returns>
-    public (IReadOnlyList<UncertainMark> Found, long? Last, long Newest) WalkUncertain(long after, long end, int max, long now)
-    {
-        var found = new List<UncertainMark>();
-        try
-        {
-            _newest.Step();
-            var newest = _newest.GetInt64(0);
-            long? last = _walkEnd.Bind(1, after).Bind(2, max - 1).Step() ? _walkEnd.GetInt64(0) : null;
-            _walk.Bind(1, after).Bind(2, Math.Min(last ?? newest, end)).Bind(3, now);
-            while (_walk.Step())
-            {
-                found.Add(new UncertainMark(
-                    new RecordId(Digest.From(_walk.GetBlob(0))), (RecordState)_walk.GetInt64(1) == RecordState.Uncertain, TimeSpan.FromMilliseconds(now - _walk.GetInt64(2))));
-            }
-
-            return (found, last, newest);
-        }
-        finally
-        {
-            _newest.Reset();
-            _walkEnd.Reset();
-            _walk.Reset();
-        }
-    }
-
     /// <summary>Deletes up to <paramref name="limit"/> records whose retention is over; returns how many.</summary>
     public int Sweep(long now, int limit)
     {
@@ -197,7 +159,7 @@ internal sealed class RecordTable : IDisposable
 
     public void Dispose()
     {
-        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _forget, _findUncertain, _walk, _walkEnd, _newest, _delete, _sweep, _addSecret, _getSecret])
+        foreach (var statement in (Statement[])[_begin, _commit, _rollback, _find, _put, _update, _forget, _findUncertain, _delete, _sweep, _addSecret, _getSecret])
         {
             statement.Dispose();
         }

@@ -51,6 +51,9 @@ internal static partial class Log
     [LoggerMessage(1015, LogLevel.Error, "Counting uncertain keys failed; it is tried again.")]
     public static partial void CountFailed(ILogger logger, Exception exception);
 
+    [LoggerMessage(1016, LogLevel.Warning, "Uncertain keys could not be looked for in five minutes: {Reason}. Those of killed gateways are not told of meanwhile.")]
+    public static partial void CannotCount(ILogger logger, string reason);
+
     [LoggerMessage(1020, LogLevel.Error, "{Record} {Policy}: the body that the answers' server gave is not the one that was recorded. It is not used; retries get answer-not-kept.")]
     public static partial void BodyAltered(ILogger logger, string record, string policy);
 

@@ -12,10 +12,13 @@ internal sealed class UncertainWatch : BackgroundService
     /// <summary>About how many records are read at a time: a million takes a quarter of an hour.</summary>
     private const int Part = 1000;
 
-    /// <summary>Of a round. Of more than that, the gauge alone tells.</summary>
+    /// <summary>Of a round: abandoned keys that are told of, and keys that are not counted twice. Of more, the gauge alone tells.</summary>
     private const int MaxRemembered = 100_000;
 
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    /// <summary>No outage that requests would not meet: something lets everything be done but this.</summary>
+    private static readonly TimeSpan LongFailure = TimeSpan.FromMinutes(5);
 
     /// <summary>What an owner has that was cut off from the store, and finds it again.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(3);
@@ -24,10 +27,14 @@ internal sealed class UncertainWatch : BackgroundService
     private readonly TimeProvider _time;
     private readonly ILogger<UncertainWatch> _logger;
     private readonly HashSet<RecordId> _round = [];
+    private readonly HashSet<RecordId> _abandoned = [];
     private readonly HashSet<RecordId> _told = [];
     private int _beyond;
     private long _count;
     private bool _hasRound;
+    private bool _isBetween = true;
+    private long? _failingSince;
+    private bool _isFailureTold;
     private volatile bool _isKnown;
 
     public UncertainWatch(IIdempotencyStore store, GatewayMetrics metrics, TimeProvider time, ILogger<UncertainWatch> logger)
@@ -43,15 +50,23 @@ internal sealed class UncertainWatch : BackgroundService
         {
             Take(await _store.WalkUncertainAsync(Part, stoppingToken));
             _isKnown = _hasRound;
+            (_failingSince, _isFailureTold) = (null, false);
         }
-        catch (StoreUnavailableException)
+        catch (StoreUnavailableException e)
         {
-            _isKnown = false; // for now; the outage is reported where requests meet it
+            _isKnown = false; // for now; an outage is reported where requests meet it
+            _failingSince ??= _time.GetTimestamp();
+            if (!_isFailureTold && _time.GetElapsedTime(_failingSince.Value) >= LongFailure)
+            {
+                _isFailureTold = true;
+                Log.CannotCount(_logger, e.Message);
+            }
         }
 #pragma warning disable CA1031 // a background loop: a bug must not end it for the whole process
         catch (Exception e) when (!stoppingToken.IsCancellationRequested)
 #pragma warning restore CA1031
         {
+            _isKnown = false;
             Log.CountFailed(_logger, e);
         }
     }
@@ -76,19 +91,28 @@ internal sealed class UncertainWatch : BackgroundService
     {
         if (part.IsFirst)
         {
+            _hasRound &= _isBetween; // what was counted before a round that broke off may be of a server that is gone
             _round.Clear();
+            _abandoned.Clear();
             _beyond = 0;
         }
 
+        _isBetween = part.IsLast;
         foreach (var mark in part.Found)
         {
-            if (_round.Count >= MaxRemembered)
+            // Of one that is marked, its owner has told.
+            if (!mark.IsMarked && mark.Age >= Grace && _abandoned.Count < MaxRemembered && _abandoned.Add(mark.Id) && _told.Add(mark.Id))
+            {
+                Log.Abandoned(_logger, mark.Id.Short, (long)mark.Age.TotalSeconds);
+            }
+
+            if (_round.Count < MaxRemembered)
+            {
+                _round.Add(mark.Id);
+            }
+            else
             {
                 _beyond++;
-            }
-            else if (_round.Add(mark.Id) && !mark.IsMarked && mark.Age >= Grace && _told.Add(mark.Id))
-            {
-                Log.Abandoned(_logger, mark.Id.Short, (long)mark.Age.TotalSeconds); // of one that is marked, its owner has told
             }
         }
 
@@ -96,7 +120,7 @@ internal sealed class UncertainWatch : BackgroundService
         {
             Volatile.Write(ref _count, _round.Count + _beyond);
             _hasRound = true;
-            _told.IntersectWith(_round);
+            _told.IntersectWith(_abandoned);
         }
     }
 }

@@ -6,6 +6,7 @@ using Idempotency.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging.Testing;
+using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;
@@ -17,6 +18,7 @@ public sealed class UncertainWatchTests : IDisposable
 
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly WalkedStore _store = new();
+    private readonly FakeTimeProvider _time = new();
     private readonly FakeLogger<UncertainWatch> _logger = new();
     private readonly MetricCollector<long> _gauge;
     private readonly UncertainWatch _watch;
@@ -25,7 +27,7 @@ public sealed class UncertainWatchTests : IDisposable
     public UncertainWatchTests()
     {
         var meters = _services.GetRequiredService<IMeterFactory>();
-        _watch = new UncertainWatch(_store, new GatewayMetrics(meters), TimeProvider.System, _logger);
+        _watch = new UncertainWatch(_store, new GatewayMetrics(meters), _time, _logger);
         _gauge = new MetricCollector<long>(meters, GatewayMetrics.MeterName, "gateway.idempotency.uncertain_records");
     }
 
@@ -104,9 +106,52 @@ public sealed class UncertainWatchTests : IDisposable
     {
         await TickAsync(_ => throw new InvalidOperationException("a bug"));
         Assert.Equal(1015, Assert.Single(_logger.Collector.GetSnapshot()).Id.Id);
+        Assert.Null(Gauge());
 
         await TickAsync(Last(Lapsed(1)));
         Assert.Equal(1, Gauge());
+    }
+
+    [Fact]
+    public async Task ManyThatAreMarked_DoNotHideOneThatIsNot()
+    {
+        var marked = Enumerable.Range(1, 100_001).Select(number => new UncertainMark(Id(number), IsMarked: true, Minute)).ToArray();
+
+        await TickAsync(Part(marked));
+        await TickAsync(Last(Lapsed(200_000)));
+
+        Assert.Single(Told());
+        Assert.Equal(100_002, Gauge());
+    }
+
+    [Fact]
+    public async Task AfterARoundThatBrokeOff_NoNumberIsGiven_UntilAWholeOne()
+    {
+        await TickAsync(Last(Lapsed(1), Lapsed(2)));
+        await TickAsync(Part(Lapsed(1)));
+        _isFirst = true;
+        await TickAsync(Part());
+        Assert.Null(Gauge());
+
+        await TickAsync(Last());
+        Assert.Equal(0, Gauge());
+    }
+
+    [Fact]
+    public async Task AStoreThatCannotBeGoneThrough_IsToldOnceAfterFiveMinutes_UntilItCan()
+    {
+        for (var minutes = 0; minutes < 12; minutes++)
+        {
+            await TickAsync(_ => throw new StoreUnavailableException("no right"));
+            _time.Advance(Minute);
+        }
+
+        Assert.Equal(1016, Assert.Single(_logger.Collector.GetSnapshot()).Id.Id);
+        await TickAsync(Last());
+        await TickAsync(_ => throw new StoreUnavailableException("no right"));
+        _time.Advance(5 * Minute);
+        await TickAsync(_ => throw new StoreUnavailableException("no right"));
+        Assert.Equal(2, _logger.Collector.Count);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Xml.Linq;
 using Gateway.Forwarding;
 using Idempotency.Storage;
 using Idempotency.Storage.Postgres;
@@ -27,6 +28,46 @@ public sealed class ProjectTests
     [Fact]
     public void TheGateway_KnowsNoClientOfAStore() =>
         Assert.DoesNotContain(ReferencesOf(typeof(SingleSendHandler).Assembly), name => name is "StackExchange.Redis" or "Npgsql" or "Microsoft.Data.Sqlite" or "SQLitePCLRaw.core");
+
+    [Theory]
+    [InlineData("Idempotency.Storage", "Microsoft.Extensions.Hosting.Abstractions", "Microsoft.Extensions.Logging.Abstractions", "System.IO.Hashing")]
+    [InlineData("Idempotency.Storage.Sqlite", "Microsoft.Data.Sqlite", "SQLitePCLRaw.bundle_e_sqlite3", "SQLitePCLRaw.core", "SourceGear.sqlite3")]
+    [InlineData("Idempotency.Storage.Redis", "Microsoft.Extensions.Caching.StackExchangeRedis", "StackExchange.Redis")]
+    [InlineData("Idempotency.Storage.Postgres", "Npgsql")]
+    public void AProject_AsksForItsPackages_AndNoOthers(string project, params string[] packages) =>
+        Assert.Equal(packages, ItemsOf(project, "PackageReference").Order(StringComparer.Ordinal));
+
+    [Fact]
+    public void Namespaces_FollowTheProjects()
+    {
+        var files = RepositoryFiles.Find("src", "*.cs").Where(file => file.StartsWith("src/Idempotency.", StringComparison.Ordinal) && !file.EndsWith("/TestHooks.cs", StringComparison.Ordinal));
+        Assert.All(files, file => Assert.Contains($"\nnamespace {file.Split('/')[1]};", $"\n{RepositoryFiles.Read(file)}", StringComparison.Ordinal));
+    }
+
+    /// <summary>The image restores from what was copied before the source.</summary>
+    [Fact]
+    public void TheDockerfile_CopiesEveryProjectOfTheGateway_WithItsLockFile()
+    {
+        var projects = new HashSet<string>();
+        Add("Gateway");
+        var lines = RepositoryFiles.Read("Dockerfile").Split('\n');
+
+        Assert.All(projects, project => Assert.Contains($"COPY src/{project}/{project}.csproj src/{project}/packages.lock.json src/{project}/", lines));
+
+        void Add(string project)
+        {
+            if (projects.Add(project))
+            {
+                foreach (var reference in ItemsOf(project, "ProjectReference"))
+                {
+                    Add(Path.GetFileNameWithoutExtension(reference));
+                }
+            }
+        }
+    }
+
+    private static IEnumerable<string> ItemsOf(string project, string item) =>
+        XDocument.Parse(RepositoryFiles.Read($"src/{project}/{project}.csproj")).Descendants(item).Select(element => element.Attribute("Include")!.Value);
 
     private static IEnumerable<string> ReferencesOf(Assembly assembly) =>
         assembly.GetReferencedAssemblies().Select(reference => reference.Name!)

@@ -113,8 +113,9 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
     [RedisFact]
     public async Task ADamagedRecord_IsNotUncertain_AndDoesNotEndTheWalk()
     {
-        var (damaged, uncertain) = (NewClaim(), NewClaim());
+        var (damaged, timeless, uncertain) = (NewClaim(), NewClaim(), NewClaim());
         await server.CommandAsync("SET", KeyOf(damaged), "x");
+        await server.CommandAsync("HSET", KeyOf(timeless), "s", "u", "l", "9223372036854775807");
         await Store.ClaimAsync(uncertain, default);
         await Store.MarkUncertainAsync(uncertain, default);
 
@@ -122,6 +123,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
 
         Assert.Contains(uncertain.Id, found.Keys);
         Assert.DoesNotContain(damaged.Id, found.Keys);
+        Assert.DoesNotContain(timeless.Id, found.Keys);
     }
 
     [RedisFact]
