@@ -92,7 +92,7 @@ internal sealed class RedisCalls(StoreSettings settings, string description, Red
         }
     }
 
-    private static bool IsUnknownScript(Exception? e) => e is RedisServerException && RedisErrors.HasCode(e, "NOSCRIPT");
+    private static bool IsUnknownScript(Exception? e) => RedisErrors.IsServerError(e, "NOSCRIPT");
 
     /// <summary>A reply begins with the token that was sent: one that does not belongs to another request.</summary>
     private async Task<RedisResult[]> ReadAsync(IDatabase database, Task<RedisResult> reply, RedisValue[] arguments)

@@ -89,6 +89,9 @@ internal static partial class RedisErrors
     /// <summary>Whether an error as the server sent it has this code.</summary>
     public static bool IsCode(string text, string code) => text.StartsWith($"{code} ", StringComparison.Ordinal) || text == code;
 
+    /// <summary>Whether this is the server's word, with this code; null is not.</summary>
+    public static bool IsServerError(Exception? e, string code) => e is RedisServerException && HasCode(e, code);
+
     /// <summary>Whether the server's error has this code, alone or inside the error of a script.</summary>
     public static bool HasCode(Exception e, string code) =>
         e.Message.StartsWith($"{code} ", StringComparison.Ordinal) || e.Message.Contains($" -{code} ", StringComparison.Ordinal)

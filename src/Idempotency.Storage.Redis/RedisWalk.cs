@@ -70,7 +70,7 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
                 database => database.Multiplexer.GetServer(node.EndPoint).ExecuteAsync(-1, "SCAN", [_cursor, "MATCH", keys.RecordPattern, "COUNT", max]), cancellationToken))!;
             _deniedAt = null;
         }
-        catch (StoreUnavailableException e) when (IsServerError(e, "NOPERM") || IsServerError(e, "ERR unknown") || e.InnerException is RedisCommandException)
+        catch (StoreUnavailableException e) when (RedisErrors.IsServerError(e.InnerException, "NOPERM") || RedisErrors.IsServerError(e.InnerException, "ERR unknown") || e.InnerException is RedisCommandException)
         {
             _deniedAt = time.GetTimestamp();
             if (_deniedBy.Add(NameOf(node)))
@@ -101,26 +101,20 @@ internal sealed class RedisWalk(RedisCalls calls, RedisConnection connection, Re
         {
             fields = await CallAsync(database => database.HashGetAsync(keys.Of(id)[0], Fields, CommandFlags.DemandMaster), cancellationToken);
         }
-        catch (StoreUnavailableException e) when (IsServerError(e, "WRONGTYPE"))
+        catch (StoreUnavailableException e) when (RedisErrors.IsServerError(e.InnerException, "WRONGTYPE"))
         {
             return null; // damaged, which its own retry is told; the round goes on
         }
 
-        if ((string?)fields[0] is not { } state || !long.TryParse((string?)fields[1], NumberStyles.None, CultureInfo.InvariantCulture, out var since))
+        if ((string?)fields[0] is not ("u" or "c" or "o")
+            || !long.TryParse((string?)fields[1], NumberStyles.None, CultureInfo.InvariantCulture, out var since) || since > MaxMilliseconds)
         {
-            return null; // gone since, or forgotten
+            return null; // gone since, settled, forgotten, or damaged
         }
 
-        if (state is not ("u" or "c" or "o") || since > MaxMilliseconds)
-        {
-            return null;
-        }
-
-        var age = TimeSpan.FromMilliseconds(node.Clock.Now - since);
-        return state == "u" ? new UncertainMark(id, IsMarked: true, age) : age >= TimeSpan.Zero ? new UncertainMark(id, IsMarked: false, age) : null;
+        var (isMarked, age) = (fields[0] == "u", TimeSpan.FromMilliseconds(node.Clock.Now - since));
+        return isMarked || age >= TimeSpan.Zero ? new UncertainMark(id, isMarked, age) : null;
     }
-
-    private static bool IsServerError(StoreUnavailableException e, string code) => e.InnerException is RedisServerException error && RedisErrors.HasCode(error, code);
 
     private Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, CancellationToken cancellationToken) =>
         calls.CallAsync(call, node: null, settings.Timeout, cancellationToken);

@@ -65,7 +65,7 @@ internal sealed class GatewayNode : IAsyncDisposable
             new GatewayRoute(Operation.BriefPath, url, "brief", BackendTimeout),
             HonestRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest"),
             HonestRoute(HonestWork.LockedPath + "/{resource}", honest, "alone"));
-        var environment = new Dictionary<string, string>(store.Environment) { ["Logging__LogLevel__Gateway"] = "Debug" };
+        var environment = new Dictionary<string, string>(store.Environment) { ["Logging__LogLevel__Gateway"] = "Debug", ["Logging__LogLevel__Idempotency"] = "Debug" };
         foreach (var (setting, value) in more ?? new Dictionary<string, string>())
         {
             environment[setting] = value;
