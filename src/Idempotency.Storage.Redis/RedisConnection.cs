@@ -51,8 +51,8 @@ internal sealed class RedisConnection : IAsyncDisposable
         _outage = new RedisOutage(logger, description);
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
         _secret = new RedisSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
-        var marks = new RedisMarksReader(keys, _buckets, _secret, WatchInterval, time, _stop.Token);
-        _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, WatchInterval, time, logger, _stop.Token);
+        var marks = new RedisMarksReader(keys, _buckets, _secret, settings.Redis.LookTimeout, time, _stop.Token);
+        _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, settings.Redis.LookTimeout, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 

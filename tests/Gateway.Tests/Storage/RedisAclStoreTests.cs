@@ -67,7 +67,7 @@ public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContract, I
         Assert.StartsWith("NOPERM", await server.AskAsUserAsync("SUBSCRIBE", "other"), StringComparison.Ordinal);
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(server.Settings);
+    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenPatientAsync(server.Settings);
 
     internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
 }

@@ -21,7 +21,7 @@ public sealed class RedisClusterStoreTests(RedisCluster cluster) : StoreContract
         Assert.All(await Store.RenewAsync(claims, default), result => Assert.Equal(WriteResult.Done, result));
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(cluster.Configuration);
+    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenPatientAsync(new() { Configuration = cluster.Configuration });
 
     internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
 }

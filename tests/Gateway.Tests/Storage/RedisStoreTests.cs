@@ -147,7 +147,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
             "what is gone leaves the list");
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenAsync(server.Configuration);
+    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenPatientAsync(new() { Configuration = server.Configuration });
 
     internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
 

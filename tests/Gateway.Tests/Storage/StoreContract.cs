@@ -271,7 +271,7 @@ public abstract partial class StoreContract : IAsyncLifetime
                 await test();
                 return;
             }
-            catch (Exception e) when (e is XunitException or StoreUnavailableException && tries < (e is XunitException ? 3 : 2) && TimeProvider.System.GetElapsedTime(started) - _advanced > slack)
+            catch (Exception e) when (e is XunitException or StoreUnavailableException && tries < 3 && TimeProvider.System.GetElapsedTime(started) - _advanced > slack)
             {
             }
         }
