@@ -7,6 +7,7 @@ WORKDIR /source
 
 # First what restoring needs, so that a change of the source does not restore again. Versions are those of the lock file, or it fails.
 COPY global.json Directory.Build.props Directory.Packages.props .editorconfig BannedSymbols.txt ./
+COPY src/Idempotency.Yarp/Idempotency.Yarp.csproj src/Idempotency.Yarp/packages.lock.json src/Idempotency.Yarp/
 COPY src/Gateway/Gateway.csproj src/Gateway/packages.lock.json src/Gateway/
 COPY src/Idempotency.Storage/Idempotency.Storage.csproj src/Idempotency.Storage/packages.lock.json src/Idempotency.Storage/
 COPY src/Idempotency.Storage.Sqlite/Idempotency.Storage.Sqlite.csproj src/Idempotency.Storage.Sqlite/packages.lock.json src/Idempotency.Storage.Sqlite/

@@ -3,9 +3,9 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Gateway.Admin;
 using Gateway.Configuration;
-using Gateway.Idempotency;
-using Gateway.Policies;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Policies;
 
 namespace Gateway;
 

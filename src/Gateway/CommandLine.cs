@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Gateway.Configuration;
 using Idempotency.Storage;
+using Idempotency.Yarp.Configuration;
 
 namespace Gateway;
 

@@ -1,7 +1,8 @@
 using Gateway.Configuration;
 using Gateway.Forwarding;
-using Gateway.Idempotency;
 using Gateway.Telemetry;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
 
 namespace Gateway;
 
@@ -34,20 +35,13 @@ internal static class GatewayApplication
 
         app.UseAuthentication();
         app.UseAuthorization();
-        app.MapGet(WellKnownPage.Path, (HttpRequest request, LiveSettings live) => WellKnownPage.Get(request, live));
+        app.MapIdempotencySpecification();
         app.MapReverseProxy(proxy =>
             {
-                proxy.UseMiddleware<IdempotencyMiddleware>();
+                proxy.UseIdempotency();
                 proxy.UseSessionAffinity();
                 proxy.UseLoadBalancing();
                 proxy.UsePassiveHealthChecks();
-            })
-            .ConfigureEndpoints((endpoint, route) =>
-            {
-                if (app.Services.GetRequiredService<LiveSettings>().PolicyOf(route) is { } policy)
-                {
-                    endpoint.WithMetadata(policy);
-                }
             });
         return app;
     }

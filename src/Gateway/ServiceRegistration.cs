@@ -4,20 +4,18 @@ using System.Text.Json;
 using Gateway.Admin;
 using Gateway.Configuration;
 using Gateway.Forwarding;
-using Gateway.Idempotency;
 using Gateway.Telemetry;
 using Idempotency.Storage;
 using Idempotency.Storage.Postgres;
 using Idempotency.Storage.Redis;
 using Idempotency.Storage.Sqlite;
+using Idempotency.Yarp;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Console;
 using Microsoft.IdentityModel.Tokens;
 using Yarp.ReverseProxy.Configuration;
-using Yarp.ReverseProxy.Forwarder;
 
 namespace Gateway;
 
@@ -125,8 +123,7 @@ internal static class ServiceRegistration
     {
         var services = builder.Services;
         builder.AddTelemetryExport();
-        services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(settings).AddSingleton(settings.Store).AddSingleton(settings.Limits);
+        services.AddSingleton(settings).AddSingleton(settings.Store);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<LiveSettings>(provider, file));
         services.AddHostedService(provider => provider.GetRequiredService<LiveSettings>());
         services.AddSingleton<IIdempotencyStore>(provider => settings.Store.Kind switch
@@ -136,50 +133,25 @@ internal static class ServiceRegistration
             StoreKind.Postgres => ActivatorUtilities.CreateInstance<PostgresStore>(provider),
             _ => throw new UnreachableException(),
         });
-        services.AddSingleton<LeaseKeeper>();
-        services.AddHostedService(provider => provider.GetRequiredService<LeaseKeeper>());
         services.AddSingleton<AdminServer>();
         services.AddHostedService(provider => provider.GetRequiredService<AdminServer>()); // lives, and says why it is not ready, while the store is away
-        services.AddHostedService<StoreStart>();
-        services.AddSingleton<GatewayMetrics>();
-        services.AddSingleton<RequestJournal>();
-        services.AddSingleton<ScopeWatch>();
-        services.AddSingleton<CrossOrigin>();
-        services.AddSingleton<GuardedPaths>();
-        services.AddSingleton<RecordIds>();
-        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Drain>(provider, settings.ShutdownGrace));
-        services.AddSingleton<BufferBudget>();
-        services.AddSingleton<PatientWriter>();
-        services.AddSingleton<RequestBodyReader>();
-        services.AddSingleton<RecordSeal>();
-        services.AddSingleton<BodySeal>();
         services.AddAnswersServer(settings.Store);
-        services.AddSingleton<AnswersApart>();
-        services.AddSingleton<AnswerRecords>();
-        services.AddSingleton<NearCopies>();
-        services.AddSingleton<RecordWaits>();
-        services.AddSingleton<BackendProbe>();
-        services.AddSingleton<Recovery>();
-        services.AddHostedService<UncertainSweeper>();
-        services.AddHostedService<UncertainWatch>();
-        services.AddSingleton<KeyClaims>();
-        services.AddSingleton<RouteTimes>();
-        services.AddSingleton<LockLines>();
-        services.AddSingleton<ResourceLocks>();
-        services.AddSingleton<Settlement>();
-        services.AddSingleton<ClaimedRequest>();
-        services.AddSingleton<LockedRequest>();
-        services.AddSingleton<Refusals>();
-
-        services.AddMetrics();
         services.AddRouting();
         services.AddTokens(settings.Jwt);
         services.AddAuthorization(options => options.DefaultPolicy =
             new AuthorizationPolicyBuilder(JwtBearerDefaults.AuthenticationScheme).RequireAuthenticatedUser().Build());
         services.AddCors();
         var hasProxiesBefore = settings.ForwardedHeaders.TrustedNetworks.Count > 0;
-        services.AddReverseProxy().AddTransforms(builder => ForwardingTransforms.Add(builder, hasProxiesBefore));
-        services.AddSingleton<IForwarderHttpClientFactory, BackendClientFactory>();
+        var proxy = services.AddReverseProxy().AddTransforms(builder =>
+        {
+            if (hasProxiesBefore)
+            {
+                TrustedProxies.AddTo(builder);
+            }
+
+            RawTargets.AddTo(builder);
+        });
+        IdempotencyServices.Add(proxy, _ => settings.Idempotency, Encoding.Latin1, passesTraces: true); // as Kestrel reads fields, below
         services.AddSingleton<IProxyConfigProvider>(provider => provider.GetRequiredService<LiveSettings>().Proxy);
     }
 }

@@ -38,10 +38,11 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <param name="description">For the log.</param>
     /// <param name="scripts">Loaded into every server that is met.</param>
     /// <param name="putBack">Writes the journal of some buckets back.</param>
+    /// <param name="lookTimeout">How long a server may take to say who it is.</param>
     /// <param name="time">Local time.</param>
     /// <param name="logger">For the log.</param>
     public RedisConnection(
-        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, RedisPutBack putBack, TimeProvider time, ILogger logger)
+        StoreSettings settings, string description, IReadOnlyList<RedisScript> scripts, RedisPutBack putBack, TimeSpan lookTimeout, TimeProvider time, ILogger logger)
     {
         _links = new RedisLinks(settings, time, logger);
         _description = description;
@@ -51,8 +52,8 @@ internal sealed class RedisConnection : IAsyncDisposable
         _outage = new RedisOutage(logger, description);
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
         _secret = new RedisSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
-        var marks = new RedisMarksReader(keys, _buckets, _secret, settings.Redis.LookTimeout, time, _stop.Token);
-        _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, settings.Redis.LookTimeout, time, logger, _stop.Token);
+        var marks = new RedisMarksReader(keys, _buckets, _secret, lookTimeout, time, _stop.Token);
+        _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, lookTimeout, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);
     }
 

@@ -33,7 +33,14 @@ internal sealed class RedisStore : IIdempotencyStore
     private readonly RedisReplicas? _replicas;
     private readonly RedisClaims _claims;
 
-    public RedisStore(StoreSettings settings, TimeProvider time, ILogger<RedisStore> logger)
+    /// <param name="settings">Of the store.</param>
+    /// <param name="time">Local time.</param>
+    /// <param name="logger">For the log.</param>
+    /// <param name="lookTimeout">
+    /// How long a server may take to say who it is: a second. No setting: after a failover the gateways' last writes would come back later than the
+    /// others wait for them.
+    /// </param>
+    public RedisStore(StoreSettings settings, TimeProvider time, ILogger<RedisStore> logger, TimeSpan? lookTimeout = null)
     {
         _settings = settings;
         _time = time;
@@ -42,7 +49,7 @@ internal sealed class RedisStore : IIdempotencyStore
         _keys = new RedisKeys(settings.Redis.KeyPrefix);
         _changed = new RedisAnnouncements(settings.Redis.KeyPrefix + "changed", settings.Timeout, time);
         _forgotten = new RedisAnnouncements(settings.Redis.KeyPrefix + "forgotten", settings.Timeout, time);
-        _connection = new RedisConnection(settings, Description, Scripts, new RedisPutBack(WriteBackAsync, _journal, logger), time, logger);
+        _connection = new RedisConnection(settings, Description, Scripts, new RedisPutBack(WriteBackAsync, _journal, logger), lookTimeout ?? TimeSpan.FromSeconds(1), time, logger);
         _calls = new RedisCalls(settings, Description, _connection, time, logger);
         _sweep = new RedisSweep(_calls, _connection, _keys);
         _walk = new RedisWalk(_calls, _connection, _keys, settings, Description, time, logger);

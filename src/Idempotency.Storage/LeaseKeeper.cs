@@ -121,7 +121,8 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
         }
     }
 
-    public void Dispose() => _stop.Dispose();
+    /// <summary>Ends the loops: a host that failed to start is disposed of without being stopped. Containers dispose of it twice.</summary>
+    public void Dispose() => _stop.Cancel();
 
     /// <summary>The last word of this process on every claim that it still works on: whoever asks next is told at once, not after the lease.</summary>
     private async Task LastWordAsync()
@@ -138,18 +139,19 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     private async Task LoopAsync(Func<Task> round)
     {
         using var timer = new PeriodicTimer(Interval, _time);
-        while (!_stop.IsCancellationRequested)
+        var stop = _stop.Token;
+        while (!stop.IsCancellationRequested)
         {
             try
             {
-                await timer.WaitForNextTickAsync(_stop.Token);
+                await timer.WaitForNextTickAsync(stop);
                 await round();
             }
 #pragma warning disable CA1031 // a background loop: a bug must not end renewal for the whole process
             catch (Exception e)
 #pragma warning restore CA1031
             {
-                if (!_stop.IsCancellationRequested)
+                if (!stop.IsCancellationRequested)
                 {
                     StoreLog.LeaseKeepingFailed(_logger, e);
                 }

@@ -65,12 +65,6 @@ internal sealed record RedisStoreSettings
 
     /// <summary>When a claim or an answer counts as acknowledged.</summary>
     public RedisAcknowledge Acknowledge { get; init; } = RedisAcknowledge.Primary;
-
-    /// <summary>
-    /// How long a server may take to say who it is. Not for configuration: after a failover the gateways' last writes would come back later
-    /// than the others wait for them.
-    /// </summary>
-    public TimeSpan LookTimeout { get; init; } = TimeSpan.FromSeconds(1);
 }
 
 /// <summary>Who must have a write before it counts.</summary>

@@ -11,7 +11,4 @@ internal static partial class ConfigurationLog
 
     [LoggerMessage(3002, LogLevel.Warning, "Everything but routes, clusters and policies is read at start only; their change takes effect after a restart.")]
     public static partial void NeedsRestart(ILogger logger);
-
-    [LoggerMessage(3003, LogLevel.Warning, "Configuration: {Warning}")]
-    public static partial void Doubtful(ILogger logger, string warning);
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using Idempotency.Yarp.Configuration;
 
 namespace Gateway.Configuration;
 

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Reflection;
+using Idempotency.Yarp.Configuration;
 
 namespace Gateway.Configuration;
 

@@ -1,5 +1,5 @@
-using System.Collections.Concurrent;
-using Gateway.Policies;
+using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Policies;
 using Yarp.ReverseProxy.Configuration;
 
 namespace Gateway.Configuration;
@@ -11,45 +11,30 @@ namespace Gateway.Configuration;
 /// </summary>
 internal sealed class LiveSettings : BackgroundService
 {
-    private const string RevisionKey = "Idempotency.Revision";
-    private const int KeptRevisions = 8;
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     private readonly string _file;
+    private readonly PolicyBook _policies;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private volatile GatewaySettings _current;
     private byte[] _seen;
-    private readonly ConcurrentDictionary<string, GatewaySettings> _revisions = new();
-    private readonly Queue<string> _newest = new();
 
-    public LiveSettings(string file, GatewaySettings settings, TimeProvider time, ILogger<LiveSettings> logger)
+    public LiveSettings(string file, GatewaySettings settings, PolicyBook policies, TimeProvider time, ILogger<LiveSettings> logger)
     {
         _file = file;
+        _policies = policies;
         _time = time;
         _logger = logger;
         _current = settings;
         _seen = TryRead() ?? [];
-        Proxy = new InMemoryConfigProvider(Revised(settings.Routes), settings.Clusters);
+        Proxy = new InMemoryConfigProvider(policies.Publish(settings.Policies, settings.Routes), settings.Clusters);
     }
 
     public GatewaySettings Current => _current;
 
     /// <summary>Hands routes and clusters to YARP.</summary>
     public InMemoryConfigProvider Proxy { get; }
-
-    /// <summary>The policy of a route as it was when the route was: two reloads in a row do not mix.</summary>
-    /// <exception cref="InvalidOperationException">The route asks for a policy that is gone; it must not be served unprotected.</exception>
-    public IdempotencyPolicy? PolicyOf(RouteConfig route)
-    {
-        if (route.Metadata is null || !route.Metadata.TryGetValue(RevisionKey, out var revision))
-        {
-            return null;
-        }
-
-        return (_revisions.TryGetValue(revision, out var settings) ? settings.PolicyOf(route) : null)
-            ?? throw new InvalidOperationException($"The policy of the route {route.RouteId} is gone.");
-    }
 
     /// <summary>Looks at the file once, as the timer does.</summary>
     public void Refresh()
@@ -75,7 +60,7 @@ internal sealed class LiveSettings : BackgroundService
 
         foreach (var warning in settings.Warnings)
         {
-            ConfigurationLog.Doubtful(_logger, warning);
+            SettingsLog.Doubtful(_logger, warning);
         }
 
         if (!settings.OfTheProcess.Equals(_current.OfTheProcess))
@@ -83,9 +68,8 @@ internal sealed class LiveSettings : BackgroundService
             ConfigurationLog.NeedsRestart(_logger);
         }
 
-        // Policies first: endpoints that YARP builds for the new routes look them up here, by the revision in their metadata.
         _current = settings;
-        Proxy.Update(Revised(settings.Routes), settings.Clusters);
+        Proxy.Update(_policies.Publish(settings.Policies, settings.Routes), settings.Clusters);
         ConfigurationLog.Reloaded(_logger, _file, settings.Routes.Count, settings.Policies.Count);
     }
 
@@ -112,22 +96,6 @@ internal sealed class LiveSettings : BackgroundService
         {
             // The process is ending.
         }
-    }
-
-    /// <summary>Marks guarded routes with the reload's number: YARP rebuilds only what changed, and a changed policy is not in its view.</summary>
-    private List<RouteConfig> Revised(IReadOnlyList<RouteConfig> routes)
-    {
-        var revision = Guid.NewGuid().ToString("n");
-        _revisions[revision] = _current;
-        if (_revisions.Count > KeptRevisions)
-        {
-            _revisions.TryRemove(_newest.Dequeue(), out _);
-        }
-
-        _newest.Enqueue(revision);
-        return [.. routes.Select(route => route.Metadata?.ContainsKey(GatewaySettings.MetadataKey) is true
-            ? route with { Metadata = new Dictionary<string, string>(route.Metadata, StringComparer.OrdinalIgnoreCase) { [RevisionKey] = revision } }
-            : route)];
     }
 
     /// <summary>Null while the file cannot be read, for instance in the middle of being replaced.</summary>

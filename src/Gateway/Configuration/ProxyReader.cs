@@ -1,5 +1,6 @@
-using Gateway.Policies;
 using Idempotency.Storage;
+using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Policies;
 using Yarp.ReverseProxy.Configuration;
 
 namespace Gateway.Configuration;
@@ -45,43 +46,6 @@ internal static class ProxyReader
         }
     }
 
-    /// <summary>Checks what routes say about policies.</summary>
-    public static void CheckPolicies(IReadOnlyList<RouteConfig> routes, IReadOnlyDictionary<string, IdempotencyPolicy> policies, ConfigurationErrors errors)
-    {
-        var used = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
-        foreach (var route in routes)
-        {
-            var path = $"{Section}:Routes:{route.RouteId}:Metadata:{GatewaySettings.MetadataKey}";
-            if (route.Metadata is null || !route.Metadata.TryGetValue(GatewaySettings.MetadataKey, out var name))
-            {
-                continue;
-            }
-
-            // Null when it is written as null or as an object.
-            if (name is null || !policies.TryGetValue(name, out var policy))
-            {
-                errors.Add(path, name ?? "", $"the name of a policy: {Suggestion.Among([.. policies.Keys], name ?? "")}");
-                continue;
-            }
-
-            used.Add(name);
-            if (route.MaxRequestBodySize is not null)
-            {
-                errors.Add($"{Section}:Routes:{route.RouteId}:MaxRequestBodySize", null, "does not apply to a route with a policy; set MaxRequestBodyBytes in the policy");
-            }
-
-            if (route.Match.Methods is { Count: > 0 } methods && !methods.Any(policy.Covers))
-            {
-                errors.Warn(path, $"the route matches {string.Join(", ", methods)} only, and policy {name} covers {string.Join(", ", policy.Methods)}: it protects nothing");
-            }
-        }
-
-        foreach (var name in policies.Keys.Where(name => !name.Equals(IdempotencyPolicy.DefaultName, StringComparison.OrdinalIgnoreCase) && !used.Contains(name)))
-        {
-            errors.Warn($"Idempotency:Policies:{name}", "no route uses this policy");
-        }
-    }
-
     /// <summary>Checks who must be authenticated, and that somebody authenticates them.</summary>
     public static void CheckAuthentication(
         IReadOnlyList<RouteConfig> routes, IReadOnlyDictionary<string, IdempotencyPolicy> policies, JwtSettings? jwt, ConfigurationErrors errors)
@@ -99,7 +63,7 @@ internal static class ProxyReader
                 errors.Add(path, route.AuthorizationPolicy, "a section Authentication:Jwt that says how tokens are validated");
             }
 
-            if (!needsToken && route.Metadata?.GetValueOrDefault(GatewaySettings.MetadataKey) is { } name && policies.TryGetValue(name, out var policy) && policy.NeedsAuthentication)
+            if (!needsToken && RoutePolicy.NameOf(route) is { } name && policies.TryGetValue(name, out var policy) && policy.NeedsAuthentication)
             {
                 errors.Add(path, route.AuthorizationPolicy, $"{(route.AuthorizationPolicy is null ? "expected " : "")}{AuthenticatedPolicy}, because policy {policy.Name} takes a claim from the token");
             }
@@ -200,9 +164,9 @@ internal static class ProxyReader
     {
         foreach (var key in route.Metadata?.Keys ?? [])
         {
-            if (key.StartsWith("Idem", StringComparison.OrdinalIgnoreCase) && !key.Equals(GatewaySettings.MetadataKey, StringComparison.OrdinalIgnoreCase))
+            if (key.StartsWith("Idem", StringComparison.OrdinalIgnoreCase) && !key.Equals(RoutePolicy.MetadataKey, StringComparison.OrdinalIgnoreCase))
             {
-                errors.Warn($"{path}:Metadata:{key}", $"has no meaning here; a policy is chosen by {GatewaySettings.MetadataKey}");
+                errors.Warn($"{path}:Metadata:{key}", $"has no meaning here; a policy is chosen by {RoutePolicy.MetadataKey}");
             }
         }
     }

@@ -1,31 +1,11 @@
-using Gateway.Policies;
 using Idempotency.Storage;
+using Idempotency.Yarp.Configuration;
 
 namespace Gateway.Configuration;
 
-/// <summary>Reads what must stay secret, and who is trusted: the secret, the key ring, log-ins, TLS, and how tokens are validated.</summary>
+/// <summary>Reads what must stay secret, and who is trusted: log-ins, TLS, and how tokens are validated.</summary>
 internal static class SecurityReader
 {
-    /// <summary>Shorter secrets could be guessed from a leaked record id.</summary>
-    private const int MinSecretLength = 32;
-
-    /// <summary>Of AES-256, in bytes.</summary>
-    private const int KeySize = 32;
-
-    /// <summary>A byte of length in every sealed answer.</summary>
-    private const int MaxKeyIdLength = 32;
-
-    public static string? ReadSecret(SettingsReader reader)
-    {
-        var secret = reader.OptionalText("Secret");
-        if (secret is { Length: < MinSecretLength })
-        {
-            reader.Errors.Add(reader.PathOf("Secret"), null, $"expected at least {MinSecretLength} characters, the same for all instances; found {secret.Length}");
-        }
-
-        return secret;
-    }
-
     /// <summary>The log-in of a section that may have one.</summary>
     public static RedisLogin ReadLogin(SettingsReader reader) => new()
     {
@@ -55,52 +35,6 @@ internal static class SecurityReader
         return settings;
     }
 
-    public static EncryptionSettings? ReadEncryption(SettingsReader idempotency)
-    {
-        var isWritten = idempotency.IsWritten("Encryption");
-        var reader = idempotency.Section("Encryption");
-        var active = reader.OptionalText("ActiveKey");
-        var written = reader.Section("Keys");
-        var unsealed = reader.Choice("Unsealed", UnsealedAnswers.Refuse);
-        reader.RejectUnknown();
-        var keys = new Dictionary<string, byte[]>(StringComparer.Ordinal);
-        foreach (var id in written.Names())
-        {
-            // The value is a secret, and so may be what stands in the place of an id: neither is repeated.
-            var bytes = new byte[KeySize + 1];
-            if (id.Length > MaxKeyIdLength || !HttpToken.IsToken(id))
-            {
-                reader.Errors.Add(reader.PathOf("Keys"), null, $"expected an id of 1 to {MaxKeyIdLength} letters, digits and - . _");
-            }
-            else if (!Convert.TryFromBase64String(written.OptionalText(id) ?? "", bytes, out var length) || length != KeySize)
-            {
-                reader.Errors.Add(written.PathOf(id), null, $"expected {KeySize} bytes in base64, such as openssl rand -base64 {KeySize} makes");
-            }
-            else
-            {
-                keys[id] = bytes[..KeySize];
-            }
-        }
-
-        if (!isWritten)
-        {
-            return null;
-        }
-
-        if (active is null || !written.Names().Contains(active))
-        {
-            reader.Errors.Add(reader.PathOf("ActiveKey"), null, "expected the id of one of Keys");
-            return null;
-        }
-
-        if (unsealed == UnsealedAnswers.Accept)
-        {
-            reader.Errors.Warn(reader.PathOf("Unsealed"), "Accept: an answer that somebody wrote into the store is believed; go back to Refuse when the longest retention is over");
-        }
-
-        return new EncryptionSettings(active, keys, unsealed == UnsealedAnswers.Accept);
-    }
-
     public static JwtSettings? ReadAuthentication(SettingsReader authentication)
     {
         var isWritten = authentication.IsWritten("Jwt");
@@ -126,12 +60,6 @@ internal static class SecurityReader
         }
 
         return settings;
-    }
-
-    private enum UnsealedAnswers
-    {
-        Refuse,
-        Accept,
     }
 
     private static void CheckIssuer(JwtSettings settings, SettingsReader reader)

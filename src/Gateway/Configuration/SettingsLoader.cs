@@ -2,8 +2,8 @@ using System.Net;
 using System.Reflection;
 using System.Text;
 using System.Text.Json;
-using Gateway.Policies;
 using Idempotency.Storage;
+using Idempotency.Yarp.Configuration;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Gateway.Configuration;
@@ -76,22 +76,23 @@ internal static class SettingsLoader
     {
         var root = new SettingsReader(configuration, "", errors);
         var store = StoreReader.Read(root.Section("Store"));
-        var idempotency = root.Section("Idempotency");
-        var secret = SecurityReader.ReadSecret(idempotency);
-        var encryption = SecurityReader.ReadEncryption(idempotency);
-        var nearCopy = ReadNearCopy(idempotency.Section("NearCopy"));
-        var policies = ReadPolicies(idempotency.Section("Policies"));
-        idempotency.RejectUnknown();
+        var idempotency = IdempotencyReader.Read(root.Section("Idempotency"));
+        var policies = idempotency.Policies;
         var admin = ReadAdmin(root.Section("Admin"));
         var jwt = SecurityReader.ReadAuthentication(root.Section("Authentication"));
         var grace = root.Duration("ShutdownGrace", TimeSpan.FromSeconds(25), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         var forwardedHeaders = ForwardedHeadersSettings.Read(root.Section("ForwardedHeaders"));
-        var limits = ReadLimits(root.Section("Limits"), policies);
+        idempotency = idempotency with { Limits = IdempotencyReader.ReadLimits(root.Section("Limits"), policies) };
         var (routes, clusters) = ProxyReader.Read(configuration.GetSection(ProxyReader.Section), errors);
-        ProxyReader.CheckPolicies(routes, policies, errors);
-        ProbeRouteChecks.Check(routes, policies, errors);
+        foreach (var route in routes)
+        {
+            RouteChecks.Check(ProxyReader.Section, route, policies, errors);
+        }
+
+        RouteChecks.WarnOfUnused("Idempotency", routes, policies, errors);
+        ProbeRouteChecks.Check(ProxyReader.Section, routes, policies, errors);
         ProxyReader.CheckAuthentication(routes, policies, jwt, errors);
-        CheckLeases(policies, store, errors);
+        IdempotencyReader.CheckLeases("Idempotency", policies, store.Timeout, errors);
         CheckEndpoints(configuration.GetSection("Kestrel:Endpoints"), errors);
         CheckLimits(configuration.GetSection("Kestrel"), errors);
         CheckFormatter(configuration.GetSection("Logging:Console"), errors);
@@ -106,14 +107,10 @@ internal static class SettingsLoader
             {
                 Store = store,
                 Admin = admin,
-                Secret = secret,
-                Limits = limits,
+                Idempotency = idempotency,
                 Jwt = jwt,
-                Encryption = encryption,
-                NearCopy = nearCopy,
                 ForwardedHeaders = forwardedHeaders,
                 ShutdownGrace = grace,
-                Policies = policies,
                 Routes = routes,
                 Clusters = clusters,
                 Warnings = errors.Warnings,
@@ -172,67 +169,6 @@ internal static class SettingsLoader
         {
             errors.Add($"{console.Path}:FormatterName", name, Suggestion.Among(Formats, name, " or "));
         }
-    }
-
-    private static void CheckLeases(Dictionary<string, IdempotencyPolicy> policies, StoreSettings store, ConfigurationErrors errors)
-    {
-        foreach (var policy in policies.Values.Where(policy => policy.Lease < 2 * store.Timeout))
-        {
-            errors.Add(
-                $"Idempotency:Policies:{policy.Name}:Lease", $"{policy.Lease:c}", $"at least twice the Store:Timeout ({store.Timeout:c}): a lease must outlive a slow renewal");
-        }
-    }
-
-    private static LimitSettings ReadLimits(SettingsReader reader, Dictionary<string, IdempotencyPolicy> policies)
-    {
-        var defaults = new LimitSettings();
-        var limits = new LimitSettings
-        {
-            BufferedBytes = reader.Number("BufferedBytes", defaults.BufferedBytes, 1024 * 1024, 1024L * 1024 * 1024 * 1024, "bytes"),
-            RequestBodyTimeout = reader.Duration("RequestBodyTimeout", defaults.RequestBodyTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
-            SlowReader = reader.Duration("SlowReader", defaults.SlowReader, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
-            MaxWaiters = (int)reader.Number("MaxWaiters", defaults.MaxWaiters, 1, 100_000, "requests"),
-        };
-        reader.RejectUnknown();
-        var largest = policies.Values.Max(policy => policy.MaxAnswerBytes);
-        if (limits.BufferedBytes / 4 < largest)
-        {
-            reader.Errors.Warn(reader.PathOf("BufferedBytes"), $"answers of Response:MaxBodyBytes ({largest}) may find no room; it should be at least four times as large");
-        }
-
-        foreach (var policy in policies.Values.Where(policy => policy.ParsesBody && policy.MaxRequestBodyBytes > limits.BufferedBytes / 16))
-        {
-            reader.Errors.Warn(reader.PathOf("BufferedBytes"), $"bodies of MaxRequestBodyBytes ({policy.MaxRequestBodyBytes}) of the policy {policy.Name}, which looks into them, may find no room; it should be at least sixteen times as large");
-        }
-
-        return limits;
-    }
-
-    private static NearCopySettings ReadNearCopy(SettingsReader reader)
-    {
-        var defaults = new NearCopySettings();
-        var settings = new NearCopySettings
-        {
-            MaxEntries = (int)reader.Number("MaxEntries", defaults.MaxEntries, 0, 10_000_000, "answers"),
-            MaxBytes = reader.Number("MaxBytes", defaults.MaxBytes, 0, 1024L * 1024 * 1024 * 1024, "bytes"),
-        };
-        reader.RejectUnknown();
-        return settings;
-    }
-
-    private static Dictionary<string, IdempotencyPolicy> ReadPolicies(SettingsReader reader)
-    {
-        // Like every name in a configuration: an environment variable may spell it in upper case.
-        var policies = new Dictionary<string, IdempotencyPolicy>(StringComparer.OrdinalIgnoreCase)
-        {
-            [IdempotencyPolicy.DefaultName] = new() { Name = IdempotencyPolicy.DefaultName },
-        };
-        foreach (var name in reader.Names())
-        {
-            policies[name] = PolicyReader.Read(name, reader.Section(name));
-        }
-
-        return policies;
     }
 
     private static AdminSettings ReadAdmin(SettingsReader reader)

@@ -1,6 +1,7 @@
 using Idempotency.Storage;
 using Idempotency.Storage.Postgres;
 using Idempotency.Storage.Redis;
+using Idempotency.Yarp.Configuration;
 
 namespace Gateway.Configuration;
 

@@ -1,4 +1,5 @@
 using System.Reflection;
+using Idempotency.Yarp;
 using OpenTelemetry;
 using OpenTelemetry.Context.Propagation;
 using OpenTelemetry.Logs;
@@ -49,7 +50,7 @@ internal static class TelemetryExport
                 .AddAspNetCoreInstrumentation()
                 .AddHttpClientInstrumentation()
                 .AddRuntimeInstrumentation()
-                .AddMeter(GatewayMetrics.MeterName, StoreSpans.Source));
+                .AddMeter(IdempotencyMetrics.MeterName, StoreSpans.Source));
         }
 
         if (!signals.Logs)

@@ -1,5 +1,5 @@
-using Gateway.Idempotency;
-using Gateway.Policies;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http;
 
 namespace Gateway.Tests.Chaos;

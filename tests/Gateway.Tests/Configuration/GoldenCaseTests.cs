@@ -1,5 +1,6 @@
 using Gateway.Configuration;
 using Gateway.Tests.Repository;
+using Idempotency.Yarp.Configuration;
 using Xunit;
 
 namespace Gateway.Tests.Configuration;

@@ -1,5 +1,7 @@
 using Gateway.Configuration;
 using Gateway.Tests.Repository;
+using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Policies;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
@@ -14,7 +16,7 @@ public sealed class LiveSettingsTests : IDisposable
     public LiveSettingsTests()
     {
         var settings = SettingsLoader.Load(_file.Path, new ConfigurationErrors())!;
-        _live = new LiveSettings(_file.Path, settings, TimeProvider.System, NullLogger<LiveSettings>.Instance);
+        _live = new LiveSettings(_file.Path, settings, new PolicyBook(settings.Policies), TimeProvider.System, NullLogger<LiveSettings>.Instance);
     }
 
     [Fact]

@@ -4,6 +4,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Gateway.Configuration;
 using Gateway.Tests.Repository;
+using Idempotency.Yarp.Configuration;
 using Xunit;
 
 namespace Gateway.Tests.Configuration;

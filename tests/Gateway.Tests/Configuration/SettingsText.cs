@@ -3,7 +3,8 @@ using System.Globalization;
 using System.Reflection;
 using System.Text;
 using Gateway.Configuration;
-using Gateway.Policies;
+using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Policies;
 
 namespace Gateway.Tests.Configuration;
 
@@ -15,7 +16,7 @@ internal static class SettingsText
         var text = new StringBuilder();
         Append(text, "Store", settings.Store);
         Append(text, "Admin", settings.Admin);
-        Append(text, "Limits", settings.Limits);
+        Append(text, "Limits", settings.Idempotency.Limits);
         if (settings.ForwardedHeaders is { TrustedNetworks.Count: > 0 } forwarded)
         {
             text.Append(CultureInfo.InvariantCulture, $"ForwardedHeaders: {forwarded}\n");
@@ -26,9 +27,9 @@ internal static class SettingsText
             Append(text, "Authentication:Jwt", jwt);
         }
 
-        Append(text, "Idempotency:NearCopy", settings.NearCopy);
-        text.Append(CultureInfo.InvariantCulture, $"Encryption: {settings.Encryption?.ToString() ?? "none"}\n");
-        text.Append("Secret: ").Append(settings.Secret is null ? "kept by the store" : "configured").Append('\n');
+        Append(text, "Idempotency:NearCopy", settings.Idempotency.NearCopy);
+        text.Append(CultureInfo.InvariantCulture, $"Encryption: {settings.Idempotency.Encryption?.ToString() ?? "none"}\n");
+        text.Append("Secret: ").Append(settings.Idempotency.Secret is null ? "kept by the store" : "configured").Append('\n');
         text.Append(CultureInfo.InvariantCulture, $"ShutdownGrace: {settings.ShutdownGrace}\n");
         foreach (var item in settings.Policies.Values)
         {

@@ -1,9 +1,9 @@
 using System.Text;
 using System.Text.Json;
 using DemoBackend;
-using Gateway.Idempotency;
 using Gateway.Tests.EndToEnd;
 using Gateway.Tests.Support;
+using Idempotency.Yarp;
 
 namespace Gateway.Tests.Demo;
 

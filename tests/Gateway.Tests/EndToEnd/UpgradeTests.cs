@@ -1,8 +1,8 @@
-using Gateway.Idempotency;
-using Gateway.Policies;
 using Gateway.Tests.Support;
 using Idempotency.Storage;
 using Idempotency.Storage.Sqlite;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging.Abstractions;

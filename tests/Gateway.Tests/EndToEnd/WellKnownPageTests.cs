@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Gateway.Idempotency;
 using Gateway.Tests.Support;
+using Idempotency.Yarp;
 using Xunit;
 
 namespace Gateway.Tests.EndToEnd;

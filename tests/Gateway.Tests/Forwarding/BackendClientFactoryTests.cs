@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Net.Sockets;
-using Gateway.Forwarding;
+using System.Text;
 using Gateway.Tests.Support;
+using Idempotency.Yarp.Forwarding;
 using Xunit;
 using Yarp.ReverseProxy.Configuration;
 using Yarp.ReverseProxy.Forwarder;
@@ -19,7 +20,7 @@ public sealed class BackendClientFactoryTests
         var port = LoopbackPorts.Reserve();
         using var listener = LoopbackPorts.Listen(port);
         var resetting = Task.WhenAll(Task.Run(() => ResetAll(listener)), Task.Run(() => ResetAll(listener)));
-        using var client = new BackendClientFactory().CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
+        using var client = new BackendClientFactory(new ForwarderHttpClientFactory(), Encoding.Latin1, passesTraces: true).CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
         var url = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}/");
 
         await Parallel.ForEachAsync(Enumerable.Range(0, Connections), new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (_, stop) =>

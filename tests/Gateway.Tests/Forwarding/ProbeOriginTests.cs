@@ -1,4 +1,4 @@
-using Gateway.Forwarding;
+using Idempotency.Yarp.Forwarding;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 using Yarp.ReverseProxy.Configuration;

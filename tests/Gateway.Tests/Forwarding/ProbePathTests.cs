@@ -1,4 +1,4 @@
-using Gateway.Forwarding;
+using Idempotency.Yarp.Forwarding;
 using Xunit;
 using Yarp.ReverseProxy.Configuration;
 

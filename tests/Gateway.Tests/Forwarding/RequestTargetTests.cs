@@ -1,4 +1,4 @@
-using Gateway.Forwarding;
+using Idempotency.Yarp.Forwarding;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Xunit;

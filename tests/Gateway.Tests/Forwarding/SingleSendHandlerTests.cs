@@ -1,6 +1,7 @@
 using System.Net;
-using Gateway.Forwarding;
+using System.Text;
 using Gateway.Tests.Support;
+using Idempotency.Yarp.Forwarding;
 using Xunit;
 using Yarp.ReverseProxy.Configuration;
 using Yarp.ReverseProxy.Forwarder;
@@ -102,7 +103,7 @@ public sealed class SingleSendHandlerTests
                 isReused = true;
             }
         });
-        using var client = new BackendClientFactory().CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
+        using var client = new BackendClientFactory(new ForwarderHttpClientFactory(), Encoding.Latin1, passesTraces: true).CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
         using (await SendAsync(client, backend.Url, HttpVersion.Version11, new ForwardTrace(), "GET"))
         {
         }
@@ -116,7 +117,7 @@ public sealed class SingleSendHandlerTests
 
     private static async Task<HttpResponseMessage> SendAsync(string url, Version version, ForwardTrace forward, string method = "POST", bool hasFields = true)
     {
-        using var client = new BackendClientFactory().CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
+        using var client = new BackendClientFactory(new ForwarderHttpClientFactory(), Encoding.Latin1, passesTraces: true).CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
         return await SendAsync(client, url, version, forward, method, hasFields);
     }
 

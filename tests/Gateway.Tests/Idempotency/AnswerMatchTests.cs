@@ -1,7 +1,7 @@
 using System.Text;
-using Gateway.Forwarding;
-using Gateway.Idempotency;
-using Gateway.Policies;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Forwarding;
+using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

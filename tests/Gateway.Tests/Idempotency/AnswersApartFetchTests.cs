@@ -1,10 +1,9 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
-using Gateway.Configuration;
-using Gateway.Idempotency;
-using Gateway.Telemetry;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -22,8 +21,8 @@ public sealed class AnswersApartFetchTests : IDisposable
 
     public AnswersApartFetchTests()
     {
-        var settings = GatewaySettingsOf.Secret("a secret of more than thirty-two characters");
-        var budget = new BufferBudget(new LimitSettings(), new GatewayMetrics(_services.GetRequiredService<IMeterFactory>()));
+        var settings = SettingsOf.Secret("a secret of more than thirty-two characters");
+        var budget = new BufferBudget(new LimitSettings(), new IdempotencyMetrics(_services.GetRequiredService<IMeterFactory>()));
         _server = new AnswersServer(_cache, "there", budget, TimeProvider.System, NullLogger<AnswersServer>.Instance);
         _apart = new AnswersApart(new StoreSettings(), new RecordIds(settings, store: null!), new BodySeal(settings), _server);
     }

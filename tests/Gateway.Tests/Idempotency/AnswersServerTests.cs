@@ -1,7 +1,6 @@
 using System.Diagnostics.Metrics;
-using Gateway.Configuration;
-using Gateway.Idempotency;
-using Gateway.Telemetry;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -25,7 +24,7 @@ public sealed class AnswersServerTests : IDisposable
 
     public AnswersServerTests()
     {
-        _budget = new BufferBudget(new LimitSettings { BufferedBytes = Budget }, new GatewayMetrics(_services.GetRequiredService<IMeterFactory>()));
+        _budget = new BufferBudget(new LimitSettings { BufferedBytes = Budget }, new IdempotencyMetrics(_services.GetRequiredService<IMeterFactory>()));
         _server = new AnswersServer(_cache, "Redis (there)", _budget, _time, _log);
     }
 

@@ -1,8 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
-using Gateway.Configuration;
-using Gateway.Idempotency;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;
@@ -75,7 +75,7 @@ public sealed class BodySealTests
     private static BodySeal Seal(string? active, string? other = null, bool acceptUnsealed = false)
     {
         var ring = new[] { active, other }.OfType<string>().ToDictionary(id => id, id => id == "old" ? OldKey : NewKey);
-        return new BodySeal(GatewaySettingsOf.Encryption(active is null ? null : new EncryptionSettings(active, ring, acceptUnsealed)));
+        return new BodySeal(SettingsOf.Encryption(active is null ? null : new EncryptionSettings(active, ring, acceptUnsealed)));
     }
 
     private static RecordId NewId() => new(Digest.From(RandomNumberGenerator.GetBytes(Digest.Size)));

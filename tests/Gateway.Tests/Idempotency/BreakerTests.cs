@@ -1,4 +1,4 @@
-using Gateway.Idempotency;
+using Idempotency.Yarp;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
 

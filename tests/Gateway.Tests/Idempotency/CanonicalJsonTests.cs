@@ -4,9 +4,9 @@ using System.Text;
 using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
-using Gateway.Idempotency;
 using Gateway.Tests.Chaos;
 using Idempotency.Storage;
+using Idempotency.Yarp;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

@@ -1,8 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.IO.Pipelines;
-using Gateway.Configuration;
-using Gateway.Idempotency;
-using Gateway.Telemetry;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
@@ -27,7 +26,7 @@ public sealed class ClientSpoolTests : IAsyncDisposable
 
     public ClientSpoolTests()
     {
-        _budget = new BufferBudget(Limits, new GatewayMetrics(_services.GetRequiredService<IMeterFactory>()));
+        _budget = new BufferBudget(Limits, new IdempotencyMetrics(_services.GetRequiredService<IMeterFactory>()));
         var context = new DefaultHttpContext();
         context.Features.Set<IHttpRequestLifetimeFeature>(_connection);
         _spool = new ClientSpool(context, new Server(_server.Writer), MaxBytes, _budget, Limits, _time);

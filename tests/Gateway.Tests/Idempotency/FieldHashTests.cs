@@ -1,8 +1,8 @@
 using System.Security.Cryptography;
 using FsCheck;
 using FsCheck.Fluent;
-using Gateway.Idempotency;
 using Idempotency.Storage;
+using Idempotency.Yarp;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

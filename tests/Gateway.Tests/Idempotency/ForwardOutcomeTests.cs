@@ -1,7 +1,7 @@
-using Gateway.Forwarding;
-using Gateway.Idempotency;
-using Gateway.Policies;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Forwarding;
+using Idempotency.Yarp.Policies;
 using Xunit;
 using Yarp.ReverseProxy.Forwarder;
 

@@ -1,6 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
-using Gateway.Idempotency;
+using Idempotency.Yarp;
 using Microsoft.Extensions.Primitives;
 using Xunit;
 

@@ -1,6 +1,6 @@
 using System.Text;
-using Gateway.Idempotency;
 using Idempotency.Storage;
+using Idempotency.Yarp;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

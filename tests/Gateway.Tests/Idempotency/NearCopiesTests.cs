@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
-using Gateway.Configuration;
-using Gateway.Idempotency;
 using Gateway.Tests.Support;
 using Idempotency.Storage;
 using Idempotency.Storage.Sqlite;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
@@ -163,7 +163,7 @@ public sealed class NearCopiesTests : IAsyncLifetime
     private static RecordId NewId() => new(Digest.From(RandomNumberGenerator.GetBytes(Digest.Size)));
 
     private NearCopies Open(int maxEntries, long maxBytes) =>
-        new(GatewaySettingsOf.NearCopy(new NearCopySettings { MaxEntries = maxEntries, MaxBytes = maxBytes }), _store, _time);
+        new(SettingsOf.NearCopy(new NearCopySettings { MaxEntries = maxEntries, MaxBytes = maxBytes }), _store, _time);
 
     private void Add(NearCopies copies, RecordId id, int size, TimeSpan? lives = null) =>
         copies.Add(id, default, new byte[size], _time.GetTimestamp(), lives ?? Day);

@@ -1,10 +1,10 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Gateway.Forwarding;
-using Gateway.Idempotency;
-using Gateway.Policies;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Forwarding;
+using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 

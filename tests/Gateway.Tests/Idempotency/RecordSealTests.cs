@@ -1,11 +1,10 @@
 using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using System.Text;
-using Gateway.Configuration;
-using Gateway.Idempotency;
-using Gateway.Policies;
-using Gateway.Telemetry;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Policies;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -60,7 +59,7 @@ public sealed class RecordSealTests
     {
         // Two ids of the same key: only the name differs.
         var ring = new Dictionary<string, byte[]> { ["a"] = OldKey, ["b"] = OldKey };
-        var seal = new RecordSeal(GatewaySettingsOf.Encryption(new EncryptionSettings("a", ring, AcceptUnsealed: false)));
+        var seal = new RecordSeal(SettingsOf.Encryption(new EncryptionSettings("a", ring, AcceptUnsealed: false)));
         var bytes = seal.Write(_id, Answer);
         bytes[2] = (byte)'b';
 
@@ -75,7 +74,7 @@ public sealed class RecordSealTests
         Assert.Equal(RecordParse.Ok, Seal("new", "old", "new").TryRead(_id, old, out _));
         Assert.Equal(RecordParse.UnknownKey, Seal("new").TryRead(_id, old, out _));
         Assert.Equal(RecordParse.Ok, Seal("new").TryRead(_id, Seal("new", "old", "new").Write(_id, Answer), out _));
-        Assert.Equal(RecordParse.UnknownKey, new RecordSeal(GatewaySettingsOf.Encryption(null)).TryRead(_id, old, out _));
+        Assert.Equal(RecordParse.UnknownKey, new RecordSeal(SettingsOf.Encryption(null)).TryRead(_id, old, out _));
     }
 
     [Theory]
@@ -83,8 +82,8 @@ public sealed class RecordSealTests
     [InlineData(true, RecordParse.Ok)]
     internal void AnAnswerWithoutASeal_IsUsedWhereThatIsSaid(bool acceptUnsealed, RecordParse expected)
     {
-        var plain = new RecordSeal(GatewaySettingsOf.Encryption(null)).Write(_id, Answer);
-        var seal = new RecordSeal(GatewaySettingsOf.Encryption(new EncryptionSettings("old", Ring("old"), acceptUnsealed)));
+        var plain = new RecordSeal(SettingsOf.Encryption(null)).Write(_id, Answer);
+        var seal = new RecordSeal(SettingsOf.Encryption(new EncryptionSettings("old", Ring("old"), acceptUnsealed)));
 
         Assert.Equal(expected, seal.TryRead(_id, plain, out _));
     }
@@ -92,7 +91,7 @@ public sealed class RecordSealTests
     [Fact]
     public void RandomBytes_AreNeverAnAnswer()
     {
-        foreach (var seal in new[] { Seal("old"), new RecordSeal(GatewaySettingsOf.Encryption(null)) })
+        foreach (var seal in new[] { Seal("old"), new RecordSeal(SettingsOf.Encryption(null)) })
         {
             for (var i = 0; i < 10_000; i++)
             {
@@ -111,8 +110,8 @@ public sealed class RecordSealTests
     public void AnAnswerThatCannotBeUsed_IsCounted_ByItsReason()
     {
         using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
-        var journal = new RequestJournal(new GatewayMetrics(services.GetRequiredService<IMeterFactory>()), TimeProvider.System, NullLogger<RequestJournal>.Instance);
-        using var counted = new MetricCollector<long>(services.GetRequiredService<IMeterFactory>(), GatewayMetrics.MeterName, "gateway.idempotency.unusable_records");
+        var journal = new RequestJournal(new IdempotencyMetrics(services.GetRequiredService<IMeterFactory>()), TimeProvider.System, NullLogger<RequestJournal>.Instance);
+        using var counted = new MetricCollector<long>(services.GetRequiredService<IMeterFactory>(), IdempotencyMetrics.MeterName, "gateway.idempotency.unusable_records");
         var policy = new IdempotencyPolicy { Name = "payments" };
         var bytes = Seal("old").Write(_id, Answer);
 
@@ -137,7 +136,7 @@ public sealed class RecordSealTests
     /// <param name="active">The key to seal with.</param>
     /// <param name="ring">All keys; only the active one when none is named.</param>
     private static RecordSeal Seal(string active, params string[] ring) =>
-        new(GatewaySettingsOf.Encryption(new EncryptionSettings(active, Ring(ring.Length == 0 ? [active] : ring), AcceptUnsealed: false)));
+        new(SettingsOf.Encryption(new EncryptionSettings(active, Ring(ring.Length == 0 ? [active] : ring), AcceptUnsealed: false)));
 
     private static Dictionary<string, byte[]> Ring(params string[] ids) => ids.ToDictionary(id => id, id => id == "old" ? OldKey : NewKey);
 }

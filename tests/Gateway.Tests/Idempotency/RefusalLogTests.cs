@@ -1,5 +1,5 @@
-using Gateway.Idempotency;
 using Gateway.Tests.Support;
+using Idempotency.Yarp;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Testing;

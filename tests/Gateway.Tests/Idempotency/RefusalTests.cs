@@ -1,6 +1,6 @@
-using Gateway.Idempotency;
-using Gateway.Policies;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Policies;
 using Xunit;
 
 namespace Gateway.Tests.Idempotency;

@@ -1,10 +1,9 @@
 using System.Diagnostics.Metrics;
 using System.Text;
-using Gateway.Configuration;
-using Gateway.Idempotency;
-using Gateway.Policies;
-using Gateway.Telemetry;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
@@ -233,7 +232,7 @@ public sealed class RequestFingerprintTests
         context.Request.Headers.Range = "bytes=0-1";
         context.Request.Headers.UserAgent = "does not matter";
         var meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>();
-        var body = new RequestBody(context.Request, new BufferBudget(new LimitSettings(), new GatewayMetrics(meters)));
+        var body = new RequestBody(context.Request, new BufferBudget(new LimitSettings(), new IdempotencyMetrics(meters)));
         var bytes = Encoding.UTF8.GetBytes(text);
         if (bytes.Length > 0)
         {

@@ -1,8 +1,7 @@
 using System.Diagnostics.Metrics;
-using Gateway.Idempotency;
-using Gateway.Telemetry;
 using Gateway.Tests.Storage;
 using Idempotency.Storage;
+using Idempotency.Yarp;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.Metrics.Testing;
 using Microsoft.Extensions.Logging.Testing;
@@ -27,8 +26,8 @@ public sealed class UncertainWatchTests : IDisposable
     public UncertainWatchTests()
     {
         var meters = _services.GetRequiredService<IMeterFactory>();
-        _watch = new UncertainWatch(_store, new GatewayMetrics(meters), _time, _logger);
-        _gauge = new MetricCollector<long>(meters, GatewayMetrics.MeterName, "gateway.idempotency.uncertain_records");
+        _watch = new UncertainWatch(_store, new IdempotencyMetrics(meters), _time, _logger);
+        _gauge = new MetricCollector<long>(meters, IdempotencyMetrics.MeterName, "gateway.idempotency.uncertain_records");
     }
 
     public void Dispose()

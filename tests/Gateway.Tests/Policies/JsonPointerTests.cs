@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Gateway.Policies;
+using Idempotency.Yarp.Policies;
 using Xunit;
 
 namespace Gateway.Tests.Policies;

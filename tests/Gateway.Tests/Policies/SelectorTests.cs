@@ -1,4 +1,4 @@
-using Gateway.Policies;
+using Idempotency.Yarp.Policies;
 using Xunit;
 
 namespace Gateway.Tests.Policies;

@@ -1,10 +1,11 @@
 using System.Text.RegularExpressions;
 using Gateway.Configuration;
-using Gateway.Idempotency;
 using Idempotency.Storage;
+using Idempotency.Yarp;
+using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
-using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace Gateway.Tests.Repository;
@@ -56,8 +57,7 @@ public sealed partial class DocsTests
     {
         var file = RepositoryFiles.PathOf("config/routes.json");
         var settings = SettingsLoader.Load(file, new ConfigurationErrors())!;
-        using var live = new LiveSettings(file, settings, TimeProvider.System, NullLogger<LiveSettings>.Instance);
-        var page = Assert.IsType<ContentHttpResult>(WellKnownPage.Get(new DefaultHttpContext().Request, live)).ResponseContent!;
+        var page = Assert.IsType<ContentHttpResult>(WellKnownPage.Get(new DefaultHttpContext().Request, settings.Routes, new PolicyBook(settings.Policies))).ResponseContent!;
 
         Assert.All(Problem.All, problem => Assert.Contains($"id=\"{problem.Slug}\"", page, StringComparison.Ordinal));
         Assert.All(StatusValues(), value => Assert.Contains($"Idempotency-Status: {value}", page, StringComparison.Ordinal));
@@ -113,7 +113,7 @@ public sealed partial class DocsTests
         var missing = from document in Documents.All
                       from Match match in NamedFile.Matches(RepositoryFiles.Read(document))
                       let name = match.Groups[1].Value
-                      where !Exists(name) && !Exists($"src/{name}") && !Exists($"src/Gateway/{name}") && !Exists($"src/DemoBackend/{name}")
+                      where !Exists(name) && !Exists($"src/{name}") && !Exists($"src/Gateway/{name}") && !Exists($"src/Idempotency.Yarp/{name}") && !Exists($"src/DemoBackend/{name}")
                       select $"{document}: {name}";
 
         Assert.Empty(missing);
@@ -132,10 +132,10 @@ public sealed partial class DocsTests
     }
 
     [Fact]
-    public void Architecture_NamesEveryFolderOfTheGateway()
+    public void Architecture_NamesEveryFolder()
     {
         var text = RepositoryFiles.Read("ARCHITECTURE.md");
-        var folders = RepositoryFiles.Find("src/Gateway", "*.cs").Select(file => Path.GetFileName(Path.GetDirectoryName(file)!)).Distinct();
+        var folders = RepositoryFiles.Find("src/Gateway", "*.cs").Concat(RepositoryFiles.Find("src/Idempotency.Yarp", "*.cs")).Select(file => Path.GetFileName(Path.GetDirectoryName(file)!)).Distinct();
 
         Assert.All(folders, folder => Assert.Contains($"{folder}/", text, StringComparison.Ordinal));
     }

@@ -1,4 +1,5 @@
 using Gateway.Configuration;
+using Idempotency.Yarp.Configuration;
 using Microsoft.Extensions.Configuration;
 
 namespace Gateway.Tests.Repository;

@@ -1,10 +1,10 @@
 using System.Reflection;
 using System.Xml.Linq;
-using Gateway.Forwarding;
 using Idempotency.Storage;
 using Idempotency.Storage.Postgres;
 using Idempotency.Storage.Redis;
 using Idempotency.Storage.Sqlite;
+using Idempotency.Yarp;
 using Xunit;
 
 namespace Gateway.Tests.Repository;
@@ -27,9 +27,15 @@ public sealed class ProjectTests
 
     [Fact]
     public void TheGateway_KnowsNoClientOfAStore() =>
-        Assert.DoesNotContain(ReferencesOf(typeof(SingleSendHandler).Assembly), name => name is "StackExchange.Redis" or "Npgsql" or "Microsoft.Data.Sqlite" or "SQLitePCLRaw.core");
+        Assert.DoesNotContain(ReferencesOf(typeof(CommandLine).Assembly), name => name is "StackExchange.Redis" or "Npgsql" or "Microsoft.Data.Sqlite" or "SQLitePCLRaw.core");
+
+    [Fact]
+    public void TheLibrary_StandsOnYarpAndStorage_AndNothingElseHeavy() =>
+        Assert.DoesNotContain(ReferencesOf(typeof(IdempotencyMiddleware).Assembly), name =>
+            !name.StartsWith("Microsoft.AspNetCore.", StringComparison.Ordinal) && name is not ("Yarp.ReverseProxy" or "Idempotency.Storage"));
 
     [Theory]
+    [InlineData("Idempotency.Yarp", "Yarp.ReverseProxy")]
     [InlineData("Idempotency.Storage", "Microsoft.Extensions.Hosting.Abstractions", "Microsoft.Extensions.Logging.Abstractions", "System.IO.Hashing")]
     [InlineData("Idempotency.Storage.Sqlite", "Microsoft.Data.Sqlite", "SQLitePCLRaw.bundle_e_sqlite3", "SQLitePCLRaw.core", "SourceGear.sqlite3")]
     [InlineData("Idempotency.Storage.Redis", "Microsoft.Extensions.Caching.StackExchangeRedis", "StackExchange.Redis")]
@@ -40,7 +46,7 @@ public sealed class ProjectTests
     [Fact]
     public void Namespaces_FollowTheProjects()
     {
-        var files = RepositoryFiles.Find("src", "*.cs").Where(file => file.StartsWith("src/Idempotency.", StringComparison.Ordinal) && !file.EndsWith("/TestHooks.cs", StringComparison.Ordinal));
+        var files = RepositoryFiles.Find("src", "*.cs").Where(file => file.StartsWith("src/Idempotency.Storage", StringComparison.Ordinal) && !file.EndsWith("/TestHooks.cs", StringComparison.Ordinal) && !file.EndsWith("Extensions.cs", StringComparison.Ordinal));
         Assert.All(files, file => Assert.Contains($"\nnamespace {file.Split('/')[1]};", $"\n{RepositoryFiles.Read(file)}", StringComparison.Ordinal));
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Gateway.Configuration;
 using Gateway.Tests.Configuration;
+using Idempotency.Yarp.Configuration;
 using Microsoft.Extensions.Configuration;
 using Xunit;
 

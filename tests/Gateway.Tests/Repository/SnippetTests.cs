@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Gateway.Configuration;
 using Gateway.Tests.Support;
+using Idempotency.Yarp.Configuration;
 using Microsoft.Extensions.Configuration;
 using Xunit;
 

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Gateway.Tests.Support;
 using Idempotency.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging.Testing;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
@@ -49,6 +50,21 @@ public sealed class LeaseKeeperTests : IDisposable
         Assert.Equal([1000], _store.Calls);
         _store.IsAway = false;
         await TickUntilAsync(() => _store.Renewed == Claims);
+    }
+
+    /// <summary>A host that failed to start disposes of what it has made, and stops nothing. The loops must end, instead of turning as fast as they can.</summary>
+    [Fact]
+    public async Task DisposedWithoutAStop_ItEnds()
+    {
+        var log = new FakeLogger<LeaseKeeper>();
+        using var keeper = new LeaseKeeper(_store, TimeProvider.System, log);
+        await keeper.StartAsync(CancellationToken.None);
+
+        keeper.Dispose();
+
+        await Task.Delay(TimeSpan.FromSeconds(1)); // two ticks
+        Assert.Empty(log.Collector.GetSnapshot());
+        Assert.Empty(_store.Calls);
     }
 
     /// <summary>All of them are due, and the clock ticks once.</summary>

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using FsCheck;
 using FsCheck.Fluent;
 using Idempotency.Storage;
+using Idempotency.Yarp;
 using Xunit;
 
 namespace Gateway.Tests.Storage;
@@ -33,7 +34,7 @@ public sealed class RecordFormatProperties
         let headers = (List<KeyValuePair<string, string>>)[.. names.Zip(values, KeyValuePair.Create)]
         select length < 0
             ? new StoredResponse(status, headers, body, reason)
-            : new StoredResponse(status, headers, default, Apart: new BodyReference(ClaimToken.Create(), length, Gateway.Idempotency.BodySeal.HashOf(body)));
+            : new StoredResponse(status, headers, default, Apart: new BodyReference(ClaimToken.Create(), length, BodySeal.HashOf(body)));
 
     [Fact]
     public void EveryResponse_IsReadAsItWasWritten() => Check(Responses, response =>

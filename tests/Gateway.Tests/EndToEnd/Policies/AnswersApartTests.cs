@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using Gateway.Idempotency;
 using Gateway.Tests.Support;
 using Idempotency.Storage;
+using Idempotency.Yarp;
 using Microsoft.AspNetCore.Http;
 using Xunit;
 
