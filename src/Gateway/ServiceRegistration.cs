@@ -151,7 +151,7 @@ internal static class ServiceRegistration
 
             RawTargets.AddTo(builder);
         });
-        IdempotencyServices.Add(proxy, _ => settings.Idempotency, Encoding.Latin1, passesTraces: true); // as Kestrel reads fields, below
+        IdempotencyServices.Add(proxy, _ => settings.Idempotency, Encoding.Latin1, passesTraces: true, warnsOfRoutes: false); // as Kestrel reads fields, below
         services.AddSingleton<IProxyConfigProvider>(provider => provider.GetRequiredService<LiveSettings>().Proxy);
     }
 }

@@ -31,7 +31,8 @@ public static class IdempotencyExtensions
             provider => IdempotencyServices.Read(
                 configuration, path, (provider.GetService<StoreSettings>() ?? new()).Timeout, provider.GetRequiredService<ILoggerFactory>().CreateLogger("Idempotency.Yarp")),
             fieldEncoding: null,
-            passesTraces: false);
+            passesTraces: false,
+            warnsOfRoutes: true);
         return new IdempotencyBuilder(builder.Services);
     }
 

@@ -6,6 +6,7 @@ using Idempotency.Yarp.Policies;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using Yarp.ReverseProxy.Forwarder;
+using Yarp.ReverseProxy.Transforms.Builder;
 
 namespace Idempotency.Yarp;
 
@@ -16,8 +17,9 @@ internal static class IdempotencyServices
     /// <param name="settings">Read once, when they are first asked for, which is before the host starts.</param>
     /// <param name="fieldEncoding">Of header fields to the backend for which no encoding is configured; null for .NET's own, which is ASCII.</param>
     /// <param name="passesTraces">Trace context goes to backends as <see cref="SpanPropagator"/> says; else as the host has set it.</param>
+    /// <param name="warnsOfRoutes">Nobody else has looked at the routes before.</param>
     /// <exception cref="InvalidOperationException">It was called before, or the host's client factory cannot be wrapped.</exception>
-    public static void Add(IReverseProxyBuilder proxy, Func<IServiceProvider, IdempotencySettings> settings, Encoding? fieldEncoding, bool passesTraces)
+    public static void Add(IReverseProxyBuilder proxy, Func<IServiceProvider, IdempotencySettings> settings, Encoding? fieldEncoding, bool passesTraces, bool warnsOfRoutes)
     {
         var services = proxy.Services;
         if (services.Any(service => service.ServiceType == typeof(Placement)))
@@ -68,7 +70,8 @@ internal static class IdempotencyServices
         services.AddSingleton<IForwarderHttpClientFactory>(provider => new BackendClientFactory(HostsFactory(provider, host), fieldEncoding, passesTraces));
         var forwarder = services.Last(service => service.ServiceType == typeof(IHttpForwarder));
         services.AddSingleton<IHttpForwarder>(provider => new WatchedForwarder((IHttpForwarder)Make(provider, forwarder)));
-        proxy.AddTransforms(ForwardingTransforms.Add).AddConfigFilter<PolicyFilter>();
+        services.AddSingleton<ITransformProvider>(provider => new PolicyTransforms(
+            provider.GetRequiredService<PolicyBook>(), provider.GetRequiredService<Placement>(), warnsOfRoutes ? provider.GetRequiredService<ILogger<PolicyTransforms>>() : null));
     }
 
     /// <exception cref="OptionsValidationException">The settings have mistakes; all of them are listed.</exception>

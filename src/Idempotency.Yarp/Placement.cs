@@ -39,13 +39,7 @@ internal sealed class Placement(IServiceProvider services)
         _isUsed = true;
     }
 
-    /// <exception cref="InvalidOperationException">A route wants protection, and nothing gives it.</exception>
-    public void Require(string route)
-    {
-        if (!_isUsed)
-        {
-            throw new InvalidOperationException(
-                $"The route {route} asks for an idempotency policy, and nothing in the pipeline of YARP applies it: write app.MapReverseProxy(proxy => {{ proxy.UseIdempotency(); ... }}), before session affinity and load balancing.");
-        }
-    }
+    /// <summary>Why a route with a policy would not be protected; null when it is.</summary>
+    public string? WhyNot(string route) => _isUsed ? null
+        : $"The route {route} asks for an idempotency policy, and nothing in the pipeline of YARP applies it: write app.MapReverseProxy(proxy => {{ proxy.UseIdempotency(); ... }}), before session affinity and load balancing.";
 }

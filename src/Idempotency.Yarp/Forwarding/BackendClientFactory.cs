@@ -17,6 +17,9 @@ internal sealed class BackendClientFactory(ForwarderHttpClientFactory host, Enco
     /// <summary>Shorter than any sensible activity timeout, so that a backend that cannot be reached is told apart from a slow one.</summary>
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
 
+    /// <summary>Between the end of ours and the handler's own, which is for the TLS handshake too.</summary>
+    private static readonly TimeSpan ConnectReserve = TimeSpan.FromSeconds(10);
+
     /// <summary>The host's overrides are called as YARP calls them; they are protected.</summary>
     private static readonly Action<ForwarderHttpClientFactory, ForwarderHttpClientContext, SocketsHttpHandler> ConfigureAsHost =
         Overridable(nameof(ConfigureHandler)).CreateDelegate<Action<ForwarderHttpClientFactory, ForwarderHttpClientContext, SocketsHttpHandler>>();
@@ -55,7 +58,11 @@ internal sealed class BackendClientFactory(ForwarderHttpClientFactory host, Enco
         };
         var connect = handler.ConnectCallback ?? ConnectAsync;
         var limit = handler.ConnectTimeout < ConnectTimeout && handler.ConnectTimeout != Timeout.InfiniteTimeSpan ? handler.ConnectTimeout : ConnectTimeout;
-        handler.ConnectTimeout = Timeout.InfiniteTimeSpan; // ours ends it, in another way
+        if (handler.ConnectTimeout != Timeout.InfiniteTimeSpan && handler.ConnectTimeout < limit + ConnectReserve)
+        {
+            handler.ConnectTimeout = limit + ConnectReserve;
+        }
+
         handler.ConnectCallback = (connection, cancellationToken) => ConnectInTimeAsync(connect, limit, connection, cancellationToken);
     }
 

@@ -9,20 +9,55 @@ namespace Idempotency.Yarp.Forwarding;
 /// </summary>
 internal class ForwardTrace
 {
+    private int _sends;
+    private int _seen;
+    private int _handOvers;
+
     /// <summary>How the trace travels with the outgoing request.</summary>
     public static readonly HttpRequestOptionsKey<ForwardTrace> Key = new("gateway.forward-trace");
 
-    /// <summary>A client was given the request, whoever's it is.</summary>
-    public bool IsHandedOver { get; set; }
+    /// <summary>
+    /// Whether the backend may have the request: our handler has sent it, or is at it, and has no proof that nothing went out; or a client has it below
+    /// which our handler was not seen, and may have done anything.
+    /// </summary>
+    public bool MayHaveArrived => Volatile.Read(ref _sends) > 0 || Volatile.Read(ref _handOvers) > 0;
 
-    /// <summary>The request came to our handler below that client: what this trace says, or does not say, is so.</summary>
-    public bool IsSeen { get; set; }
+    /// <summary>Our handler is about to send.</summary>
+    /// <exception cref="HttpRequestException">What stands on a lease may have arrived already: somebody above us tries again.</exception>
+    public void BeginSend()
+    {
+        // This hand-over is one of them.
+        if (Interlocked.Increment(ref _sends) > 1 || Volatile.Read(ref _handOvers) > 1)
+        {
+            if (IsLeased)
+            {
+                Interlocked.Decrement(ref _sends);
+                throw new HttpRequestException(HttpRequestError.Unknown, "The request was sent before; it is not sent a second time.");
+            }
+        }
 
-    /// <summary>Our handler saw an answer, or an end that does not prove that nothing was sent.</summary>
-    public bool WasSent { get; set; }
+        Interlocked.Increment(ref _seen);
+    }
 
-    /// <summary>Whether the backend may have the request. A client that nobody watched may have done anything.</summary>
-    public bool MayHaveArrived => WasSent || (IsHandedOver && !IsSeen);
+    /// <summary>There is proof that nothing was sent.</summary>
+    public void TakeBackSend() => Interlocked.Decrement(ref _sends);
+
+    /// <summary>A client is about to be given the request.</summary>
+    /// <returns>For <see cref="EndHandOver"/>.</returns>
+    public int BeginHandOver()
+    {
+        Interlocked.Increment(ref _handOvers);
+        return Volatile.Read(ref _seen);
+    }
+
+    /// <summary>The client is done. If our handler saw the request, it knows; if not, nobody does.</summary>
+    public void EndHandOver(int seenBefore)
+    {
+        if (Volatile.Read(ref _seen) != seenBefore)
+        {
+            Interlocked.Decrement(ref _handOvers);
+        }
+    }
 
     /// <summary>The backend's status code, once its header section was read.</summary>
     public int? Status { get; set; }

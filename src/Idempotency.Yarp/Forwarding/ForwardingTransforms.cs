@@ -12,11 +12,11 @@ internal static class ForwardingTransforms
     private static readonly string[] Streams = ["text/event-stream", "application/grpc", "application/x-ndjson", "application/jsonl", "application/json-seq", "multipart/x-mixed-replace"];
 
     /// <param name="builder">Of one route.</param>
+    /// <param name="policies">All of them.</param>
     /// <exception cref="InvalidOperationException">The route asks for a policy that is not there.</exception>
-    public static void Add(TransformBuilderContext builder)
+    public static void Add(TransformBuilderContext builder, PolicyBook policies)
     {
-        // Filters may have changed the route since PolicyFilter saw it; here it is final.
-        if (builder.Services.GetRequiredService<PolicyBook>().PolicyOf(builder.Route) is not null)
+        if (policies.PolicyOf(builder.Route) is not null)
         {
             builder.AddRequestTransform(transform =>
             {

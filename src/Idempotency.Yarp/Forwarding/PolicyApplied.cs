@@ -13,6 +13,12 @@ internal sealed class PolicyApplied
         {
             context.Features.Set(Mark);
         }
+        else if (context.Features.Get<PolicyApplied>() is not null)
+        {
+            // Another pass of the same request, as for the page of an error: nothing of the first one is left.
+            context.Features.Set<PolicyApplied>(null);
+            context.Features.Set<ForwardTrace>(null);
+        }
     }
 
     /// <exception cref="InvalidOperationException">The request did not come through the middleware: nothing is sent.</exception>

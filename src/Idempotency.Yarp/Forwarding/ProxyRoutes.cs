@@ -9,14 +9,35 @@ internal sealed class ProxyRoutes(IProxyStateLookup proxy)
 {
     private volatile Snapshot? _current;
 
-    /// <summary>The same instance while nothing changed. Looks at every route: for requests that are out of the ordinary.</summary>
+    /// <summary>The same instance while nothing changed. Looks at every route, once: for requests whose paths have something encoded.</summary>
     public Snapshot Current
     {
         get
         {
-            var (routes, clusters) = (proxy.GetRoutes().Select(route => route.Config).ToList(), proxy.GetClusters().Select(cluster => cluster.Model.Config).ToList());
-            return _current is { } known && known.Served.SequenceEqual(routes) && known.Clusters.SequenceEqual(clusters) ? known : _current = new Snapshot(routes, clusters);
+            if (_current is { } known
+                && IsSame(known.Served, proxy.GetRoutes().Select(route => route.Config)) && IsSame(known.Clusters, proxy.GetClusters().Select(cluster => cluster.Model.Config)))
+            {
+                return known;
+            }
+
+            return _current = new Snapshot([.. proxy.GetRoutes().Select(route => route.Config)], [.. proxy.GetClusters().Select(cluster => cluster.Model.Config)]);
         }
+    }
+
+    /// <summary>By instances, of which YARP makes a new one for each change; to compare what is in them would take long.</summary>
+    private static bool IsSame<T>(IReadOnlyList<T> known, IEnumerable<T> now)
+        where T : class
+    {
+        var count = 0;
+        foreach (var item in now)
+        {
+            if (count == known.Count || !ReferenceEquals(known[count++], item))
+            {
+                return false;
+            }
+        }
+
+        return count == known.Count;
     }
 
     /// <summary>What was served at one time.</summary>

@@ -23,17 +23,8 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         var isTraced = request.Options.TryGetValue(ForwardTrace.Key, out var trace);
-        if (isTraced)
-        {
-            if (trace is { IsLeased: true, WasSent: true })
-            {
-                // Somebody above us tries again, with a message of its own.
-                throw new HttpRequestException(HttpRequestError.Unknown, "The request was sent before; it is not sent a second time.");
-            }
-
-            trace!.IsSeen = true;
-        }
-
+        trace?.BeginSend();
+        SendOnce? once = null;
         var isSafe = IsSafe(request.Method);
         if ((!isSafe || trace is { IsLeased: true }) && !TestHooks.HasDefect("resend-cure-off"))
         {
@@ -45,7 +36,8 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             if (isTraced)
             {
                 // Where nobody keeps a claim, sending again what the backend says it did not process harms nobody (RFC 9113, section 8.7).
-                request.Options.Set(SendOnceKey, new SendOnce(trace!));
+                once = new SendOnce(trace!);
+                request.Options.Set(SendOnceKey, once);
             }
         }
 
@@ -63,19 +55,16 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             {
                 if (!await trace!.TryConfirmAsync())
                 {
+                    trace.TakeBackSend();
                     throw;
                 }
             }
-            catch (Exception e) when (isTraced && !IsBeforeSending(e))
+            catch (Exception e) when (IsBeforeSending(e) && once?.FirstField is null)
             {
-                trace!.WasSent = true;
+                // Over HTTP/2 a connection may refuse what was written, and the next one fail to come about: the backend's word is no proof.
+                trace?.TakeBackSend();
                 throw;
             }
-        }
-
-        if (isTraced)
-        {
-            trace!.WasSent = true;
         }
 
         if (response.StatusCode < HttpStatusCode.Continue)

@@ -9,24 +9,65 @@ namespace Idempotency.Yarp.Forwarding;
 /// <param name="forwarder">The host's.</param>
 internal sealed class WatchedForwarder(IHttpForwarder forwarder) : IHttpForwarder
 {
+    /// <summary>YARP's own sends by the client that it is given, or not at all; another one may do anything.</summary>
+    private readonly bool _isForeign = forwarder.GetType().Assembly != typeof(IHttpForwarder).Assembly;
+
     public ValueTask<ForwarderError> SendAsync(
         HttpContext context, string destinationPrefix, HttpMessageInvoker httpClient, ForwarderRequestConfig requestConfig, HttpTransformer transformer) =>
-        forwarder.SendAsync(context, destinationPrefix, Watched(context, httpClient), requestConfig, transformer);
+        SendAsync(context, destinationPrefix, httpClient, requestConfig, transformer, CancellationToken.None);
 
     public ValueTask<ForwarderError> SendAsync(
-        HttpContext context, string destinationPrefix, HttpMessageInvoker httpClient, ForwarderRequestConfig requestConfig, HttpTransformer transformer, CancellationToken cancellationToken) =>
-        forwarder.SendAsync(context, destinationPrefix, Watched(context, httpClient), requestConfig, transformer, cancellationToken);
-
-    private static HttpMessageInvoker Watched(HttpContext context, HttpMessageInvoker client) =>
-        context.Features.Get<ForwardTrace>() is { } trace ? new HttpMessageInvoker(new Handler(client, trace), disposeHandler: false) : client;
-
-    private sealed class Handler(HttpMessageInvoker client, ForwardTrace trace) : HttpMessageHandler
+        HttpContext context, string destinationPrefix, HttpMessageInvoker httpClient, ForwarderRequestConfig requestConfig, HttpTransformer transformer, CancellationToken cancellationToken)
     {
-        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        if (context.Features.Get<ForwardTrace>() is not { } trace)
         {
-            trace.IsHandedOver = true;
+            return forwarder.SendAsync(context, destinationPrefix, httpClient, requestConfig, transformer, cancellationToken);
+        }
+
+        return _isForeign
+            ? SendByForeignAsync(context, destinationPrefix, new Invoker(httpClient, trace, counts: false), requestConfig, transformer, trace, cancellationToken)
+            : forwarder.SendAsync(context, destinationPrefix, new Invoker(httpClient, trace, counts: true), requestConfig, transformer, cancellationToken);
+    }
+
+    private async ValueTask<ForwarderError> SendByForeignAsync(
+        HttpContext context, string destinationPrefix, HttpMessageInvoker httpClient, ForwarderRequestConfig requestConfig, HttpTransformer transformer, ForwardTrace trace, CancellationToken cancellationToken)
+    {
+        var seen = trace.BeginHandOver();
+        try
+        {
+            return await forwarder.SendAsync(context, destinationPrefix, httpClient, requestConfig, transformer, cancellationToken);
+        }
+        finally
+        {
+            trace.EndHandOver(seen);
+        }
+    }
+
+    /// <summary>Instead of the client, which goes on to count its requests itself.</summary>
+    /// <param name="client">The one that the forwarder was given.</param>
+    /// <param name="trace">Of the request.</param>
+    /// <param name="counts">This is the hand-over.</param>
+    private sealed class Invoker(HttpMessageInvoker client, ForwardTrace trace, bool counts) : HttpMessageInvoker(Unused, disposeHandler: false)
+    {
+        private static readonly SocketsHttpHandler Unused = new();
+
+        public override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
             request.Options.Set(ForwardTrace.Key, trace);
-            return client.SendAsync(request, cancellationToken);
+            if (!counts)
+            {
+                return await client.SendAsync(request, cancellationToken);
+            }
+
+            var seen = trace.BeginHandOver();
+            try
+            {
+                return await client.SendAsync(request, cancellationToken);
+            }
+            finally
+            {
+                trace.EndHandOver(seen);
+            }
         }
     }
 }

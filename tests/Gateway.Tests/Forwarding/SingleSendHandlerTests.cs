@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using Gateway.Tests.Support;
 using Idempotency.Yarp.Forwarding;
@@ -115,6 +116,29 @@ public sealed class SingleSendHandlerTests
         Assert.Equal(isLeased, failure is HttpRequestException);
     }
 
+    /// <summary>The backend says that it did not process what it has got, and nobody accepts the next connection: its word is no proof.</summary>
+    [Fact]
+    public async Task OverHttp2_ARefusal_AndThenNobodyThere_MayHaveArrived()
+    {
+        var arrivals = new Ledger<RawHttp2Request>();
+        await using var backend = RawBackend.Start(async connection =>
+        {
+            var http2 = await RawHttp2Connection.AcceptAsync(connection, arrivals);
+            await http2.ReadRequestAsync();
+            await http2.GoAwayAsync(lastStream: 0);
+            await connection.WaitForCloseAsync();
+        });
+        using var client = new BackendClientFactory(new OneConnection(), Encoding.Latin1, passesTraces: true).CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
+        var (forward, unsent) = (new Looks(confirmed: true) { IsFirstInTime = true }, new Looks(confirmed: true) { IsFirstInTime = true });
+
+        var refused = await Assert.ThrowsAsync<HttpRequestException>(() => SendAsync(client, backend.Url, HttpVersion.Version20, forward));
+        var unreachable = await Assert.ThrowsAsync<HttpRequestException>(() => SendAsync(client, backend.Url, HttpVersion.Version20, unsent));
+
+        Assert.Single(arrivals);
+        Assert.Equal((HttpRequestError.ConnectionError, HttpRequestError.ConnectionError), (refused.HttpRequestError, unreachable.HttpRequestError));
+        Assert.Equal((true, false), (forward.MayHaveArrived, unsent.MayHaveArrived));
+    }
+
     private static async Task<HttpResponseMessage> SendAsync(string url, Version version, ForwardTrace forward, string method = "POST", bool hasFields = true)
     {
         using var client = new BackendClientFactory(new ForwarderHttpClientFactory(), Encoding.Latin1, passesTraces: true).CreateClient(new ForwarderHttpClientContext { NewConfig = HttpClientConfig.Empty });
@@ -137,6 +161,24 @@ public sealed class SingleSendHandlerTests
 
         request.Options.Set(ForwardTrace.Key, forward);
         return await client.SendAsync(request, CancellationToken.None);
+    }
+
+    /// <summary>The second connection is refused.</summary>
+    private sealed class OneConnection : ForwarderHttpClientFactory
+    {
+        private int _connections;
+
+        protected override void ConfigureHandler(ForwarderHttpClientContext context, SocketsHttpHandler handler) => handler.ConnectCallback = async (connection, cancellationToken) =>
+        {
+            if (Interlocked.Increment(ref _connections) > 1)
+            {
+                throw new SocketException((int)SocketError.ConnectionRefused);
+            }
+
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+            await socket.ConnectAsync(connection.DnsEndPoint, cancellationToken);
+            return new NetworkStream(socket, ownsSocket: true);
+        };
     }
 
     /// <summary>The first look comes too late, those after it only if always.</summary>
