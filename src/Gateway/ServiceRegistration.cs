@@ -123,16 +123,9 @@ internal static class ServiceRegistration
     {
         var services = builder.Services;
         builder.AddTelemetryExport();
-        services.AddSingleton(settings).AddSingleton(settings.Store);
+        services.AddSingleton(settings);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<LiveSettings>(provider, file));
         services.AddHostedService(provider => provider.GetRequiredService<LiveSettings>());
-        services.AddSingleton<IIdempotencyStore>(provider => settings.Store.Kind switch
-        {
-            StoreKind.Embedded => ActivatorUtilities.CreateInstance<EmbeddedStore>(provider),
-            StoreKind.Redis => ActivatorUtilities.CreateInstance<RedisStore>(provider),
-            StoreKind.Postgres => ActivatorUtilities.CreateInstance<PostgresStore>(provider),
-            _ => throw new UnreachableException(),
-        });
         services.AddSingleton<AdminServer>();
         services.AddHostedService(provider => provider.GetRequiredService<AdminServer>()); // lives, and says why it is not ready, while the store is away
         services.AddAnswersServer(settings.Store);
@@ -151,7 +144,14 @@ internal static class ServiceRegistration
 
             RawTargets.AddTo(builder);
         });
-        IdempotencyServices.Add(proxy, _ => settings.Idempotency, Encoding.Latin1, passesTraces: true, warnsOfRoutes: false); // as Kestrel reads fields, below
+        var idempotency = IdempotencyServices.Add(proxy, _ => settings.Idempotency, Encoding.Latin1, passesTraces: true, warnsOfRoutes: false); // as Kestrel reads fields, see AddServer
+        _ = settings.Store.Kind switch
+        {
+            StoreKind.Embedded => idempotency.UseStore<EmbeddedStore>(settings.Store),
+            StoreKind.Redis => idempotency.UseStore<RedisStore>(settings.Store),
+            StoreKind.Postgres => idempotency.UseStore<PostgresStore>(settings.Store),
+            _ => throw new UnreachableException(),
+        };
         services.AddSingleton<IProxyConfigProvider>(provider => provider.GetRequiredService<LiveSettings>().Proxy);
     }
 }

@@ -26,14 +26,13 @@ public static class IdempotencyExtensions
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(configuration);
         var path = (configuration as IConfigurationSection)?.Path ?? "";
-        IdempotencyServices.Add(
+        return IdempotencyServices.Add(
             builder,
             provider => IdempotencyServices.Read(
                 configuration, path, (provider.GetService<StoreSettings>() ?? new()).Timeout, provider.GetRequiredService<ILoggerFactory>().CreateLogger("Idempotency.Yarp")),
             fieldEncoding: null,
             passesTraces: false,
             warnsOfRoutes: true);
-        return new IdempotencyBuilder(builder.Services);
     }
 
     /// <summary>

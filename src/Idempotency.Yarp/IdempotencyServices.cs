@@ -18,8 +18,9 @@ internal static class IdempotencyServices
     /// <param name="fieldEncoding">Of header fields to the backend for which no encoding is configured; null for .NET's own, which is ASCII.</param>
     /// <param name="passesTraces">Trace context goes to backends as <see cref="SpanPropagator"/> says; else as the host has set it.</param>
     /// <param name="warnsOfRoutes">Nobody else has looked at the routes before.</param>
+    /// <returns>For the store.</returns>
     /// <exception cref="InvalidOperationException">It was called before, or the host's client factory cannot be wrapped.</exception>
-    public static void Add(IReverseProxyBuilder proxy, Func<IServiceProvider, IdempotencySettings> settings, Encoding? fieldEncoding, bool passesTraces, bool warnsOfRoutes)
+    public static IdempotencyBuilder Add(IReverseProxyBuilder proxy, Func<IServiceProvider, IdempotencySettings> settings, Encoding? fieldEncoding, bool passesTraces, bool warnsOfRoutes)
     {
         var services = proxy.Services;
         if (services.Any(service => service.ServiceType == typeof(Placement)))
@@ -72,6 +73,7 @@ internal static class IdempotencyServices
         services.AddSingleton<IHttpForwarder>(provider => new WatchedForwarder((IHttpForwarder)Make(provider, forwarder)));
         services.AddSingleton<ITransformProvider>(provider => new PolicyTransforms(
             provider.GetRequiredService<PolicyBook>(), provider.GetRequiredService<Placement>(), warnsOfRoutes ? provider.GetRequiredService<ILogger<PolicyTransforms>>() : null));
+        return new IdempotencyBuilder(services);
     }
 
     /// <exception cref="OptionsValidationException">The settings have mistakes; all of them are listed.</exception>
@@ -88,11 +90,7 @@ internal static class IdempotencyServices
             throw new OptionsValidationException(path, typeof(IdempotencySettings), errors.Errors);
         }
 
-        foreach (var warning in errors.Warnings)
-        {
-            SettingsLog.Doubtful(logger, warning);
-        }
-
+        SettingsLog.Doubtful(logger, errors.Warnings);
         return settings;
     }
 

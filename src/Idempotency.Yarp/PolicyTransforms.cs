@@ -41,10 +41,7 @@ internal sealed class PolicyTransforms(PolicyBook policies, Placement placement,
 
         if (logger is not null)
         {
-            foreach (var warning in errors.Warnings)
-            {
-                SettingsLog.Doubtful(logger, warning);
-            }
+            SettingsLog.Doubtful(logger, errors.Warnings);
         }
     }
 

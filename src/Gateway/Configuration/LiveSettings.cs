@@ -58,10 +58,7 @@ internal sealed class LiveSettings : BackgroundService
             return;
         }
 
-        foreach (var warning in settings.Warnings)
-        {
-            SettingsLog.Doubtful(_logger, warning);
-        }
+        SettingsLog.Doubtful(_logger, settings.Warnings);
 
         if (!settings.OfTheProcess.Equals(_current.OfTheProcess))
         {

@@ -12,12 +12,12 @@ internal static class RouteChecks
     /// <param name="errors">Taken down here.</param>
     public static void Check(string section, RouteConfig route, IReadOnlyDictionary<string, IdempotencyPolicy> policies, ConfigurationErrors errors)
     {
-        var path = $"{section}:Routes:{route.RouteId}:Metadata:{RoutePolicy.MetadataKey}";
         if (!RoutePolicy.IsAskedFor(route))
         {
             return;
         }
 
+        var path = $"{section}:Routes:{route.RouteId}:Metadata:{RoutePolicy.MetadataKey}";
         var name = RoutePolicy.NameOf(route);
 
         // Null when it is written as null or as an object.

@@ -51,10 +51,12 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
     /// Classifies one forward. With <see cref="SingleSendHandler"/> below, a connection error means that nothing was sent; without it, nobody
     /// knows. When in doubt: uncertain.
     /// </summary>
-    public static ForwardOutcome Classify(in ForwardReport report, IdempotencyPolicy policy) =>
-        ByError(report, policy) is { Kind: not (OutcomeKind.NeverSent or OutcomeKind.NotForwarded) } outcome ? outcome
-        : report.Trace.MayHaveArrived ? new(OutcomeKind.Uncertain) // by another client, or by an earlier try of whoever stands above ours
-        : ByError(report, policy);
+    public static ForwardOutcome Classify(in ForwardReport report, IdempotencyPolicy policy)
+    {
+        // It may have arrived by another client, or by an earlier try of whoever stands above ours.
+        var outcome = ByError(report, policy);
+        return outcome.Kind is OutcomeKind.NeverSent or OutcomeKind.NotForwarded && report.Trace.MayHaveArrived ? new(OutcomeKind.Uncertain) : outcome;
+    }
 
     private static ForwardOutcome ByError(in ForwardReport report, IdempotencyPolicy policy) => report.Error switch
     {

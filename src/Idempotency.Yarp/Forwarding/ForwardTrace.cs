@@ -27,13 +27,10 @@ internal class ForwardTrace
     public void BeginSend()
     {
         // This hand-over is one of them.
-        if (Interlocked.Increment(ref _sends) > 1 || Volatile.Read(ref _handOvers) > 1)
+        if ((Interlocked.Increment(ref _sends) > 1 || Volatile.Read(ref _handOvers) > 1) && IsLeased)
         {
-            if (IsLeased)
-            {
-                Interlocked.Decrement(ref _sends);
-                throw new HttpRequestException(HttpRequestError.Unknown, "The request was sent before; it is not sent a second time.");
-            }
+            TakeBackSend();
+            throw new HttpRequestException(HttpRequestError.Unknown, "The request was sent before; it is not sent a second time.");
         }
 
         Interlocked.Increment(ref _seen);

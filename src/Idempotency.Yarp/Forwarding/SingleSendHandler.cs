@@ -22,7 +22,7 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        var isTraced = request.Options.TryGetValue(ForwardTrace.Key, out var trace);
+        request.Options.TryGetValue(ForwardTrace.Key, out var trace);
         trace?.BeginSend();
         SendOnce? once = null;
         var isSafe = IsSafe(request.Method);
@@ -33,38 +33,40 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
                 request.Content ??= new ByteArrayContent([]); // without any field there is nothing to look at
             }
 
-            if (isTraced)
+            if (trace is not null)
             {
                 // Where nobody keeps a claim, sending again what the backend says it did not process harms nobody (RFC 9113, section 8.7).
-                once = new SendOnce(trace!);
+                once = new SendOnce(trace);
                 request.Options.Set(SendOnceKey, once);
             }
         }
 
         request.Headers.ExpectContinue = false;
         HttpResponseMessage? response = null;
-        for (var looks = 1; response is null; looks++)
+        try
         {
-            try
+            for (var looks = 1; response is null; looks++)
             {
-                var sent = base.SendAsync(request, cancellationToken);
-                TestHooks.CrashPoint("P3");
-                response = await sent;
-            }
-            catch (NotSentException) when (looks < MaxLooks)
-            {
-                if (!await trace!.TryConfirmAsync())
+                try
                 {
-                    trace.TakeBackSend();
-                    throw;
+                    var sent = base.SendAsync(request, cancellationToken);
+                    TestHooks.CrashPoint("P3");
+                    response = await sent;
+                }
+                catch (NotSentException) when (looks < MaxLooks)
+                {
+                    if (!await trace!.TryConfirmAsync())
+                    {
+                        throw;
+                    }
                 }
             }
-            catch (Exception e) when (IsBeforeSending(e) && once?.FirstField is null)
-            {
-                // Over HTTP/2 a connection may refuse what was written, and the next one fail to come about: the backend's word is no proof.
-                trace?.TakeBackSend();
-                throw;
-            }
+        }
+        catch (Exception e) when (IsBeforeSending(e) && once?.FirstField is null)
+        {
+            // Over HTTP/2 a connection may refuse what was written, and the next one fail to come about: the backend's word is no proof.
+            trace?.TakeBackSend();
+            throw;
         }
 
         if (response.StatusCode < HttpStatusCode.Continue)
@@ -74,9 +76,9 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
             throw new HttpRequestException(HttpRequestError.InvalidResponse, $"The backend answered with the status {(int)response.StatusCode}.");
         }
 
-        if (isTraced)
+        if (trace is not null)
         {
-            trace!.Status = (int)response.StatusCode;
+            trace.Status = (int)response.StatusCode;
             trace.Unframed = IsUnframed(response);
             trace.AnnouncesTrailers = response.Headers.Contains("Trailer");
             trace.Trailers = response.TrailingHeaders;
