@@ -58,14 +58,16 @@ internal static class IdempotencyServices
         services.AddSingleton<Recovery>();
         services.AddHostedService<UncertainSweeper>();
         services.AddHostedService<UncertainWatch>();
-        services.AddSingleton<KeyClaims>();
+        services.AddSingleton<KeyClaimer>();
         services.AddSingleton<RouteTimes>();
         services.AddSingleton<LockLines>();
         services.AddSingleton<ResourceLocks>();
         services.AddSingleton<Settlement>();
-        services.AddSingleton<ClaimedRequest>();
-        services.AddSingleton<LockedRequest>();
+        services.AddSingleton<Decider>();
+        services.AddSingleton<Observation>();
         services.AddSingleton<Refusals>();
+        services.AddSingleton<Replays>();
+        services.AddSingleton<Forwards>();
 
         var host = services.Last(service => service.ServiceType == typeof(IForwarderHttpClientFactory));
         services.AddSingleton<IForwarderHttpClientFactory>(provider => new BackendClientFactory(HostsFactory(provider, host), fieldEncoding, passesTraces));

@@ -11,6 +11,14 @@ internal static class GatewayHeaders
 
     /// <summary>The number of the attempt, towards the backend, from the second on.</summary>
     public const string Attempt = "Idempotency-Attempt";
+
+    /// <summary>Removes what a client has forged.</summary>
+    public static void RemoveFrom(IHeaderDictionary headers)
+    {
+        headers.Remove(Replayed);
+        headers.Remove(Status);
+        headers.Remove(Attempt);
+    }
 }
 
 /// <summary>Values of <see cref="GatewayHeaders.Status"/>.</summary>

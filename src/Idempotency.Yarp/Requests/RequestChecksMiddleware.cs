@@ -1,16 +1,9 @@
 namespace Idempotency.Yarp;
 
 /// <summary>Refuses what no route forwards, before anything else looks at it.</summary>
-internal sealed class RequestChecksMiddleware(RequestDelegate next, RequestJournal journal)
+internal sealed class RequestChecksMiddleware(RequestDelegate next, Refusals refusals)
 {
-    public Task InvokeAsync(HttpContext context)
-    {
-        if (RequestChecks.Check(context.Request) is not var (status, reason))
-        {
-            return next(context);
-        }
-
-        journal.Refused(context, policy: null, Problem.RequestInvalid, record: null, reason);
-        return ProblemWriter.WriteAsync(context, Problem.RequestInvalid, reason, status);
-    }
+    public Task InvokeAsync(HttpContext context) => RequestChecks.Check(context.Request) is var (status, reason)
+        ? refusals.AnswerAsync(context, policy: null, new Decision.Refuse(Problem.RequestInvalid, reason) { Status = status })
+        : next(context);
 }

@@ -115,11 +115,15 @@ public sealed class RecordSealTests
         var policy = new IdempotencyPolicy { Name = "payments" };
         var bytes = Seal("old").Write(_id, Answer);
 
-        var good = RecordedAnswer.Read(Seal("old"), journal, policy, _id, bytes);
-        var forged = RecordedAnswer.Read(Seal("old"), journal, policy, _id, Flipped(bytes, bytes.Length - 1));
+        var records = new AnswerRecords(Seal("old"), apart: null!, journal); // no body is apart
+        Decision Read(byte[] answer) => records.Read(policy, new FoundKey(
+            new ClaimRequest(_id, ClaimToken.Create(), default, policy.Lease, policy.Retention), new ClaimResult(ClaimState.Settled, default, Answer: answer), default));
 
-        Assert.Equal(201, good.Stored!.Status);
-        Assert.Equal((Problem.StoreUnavailable, null), (forged.Problem, forged.Stored));
+        var good = Read(bytes);
+        var forged = Read(Flipped(bytes, bytes.Length - 1));
+
+        Assert.Equal(201, Assert.IsType<Decision.Replay>(good).Answer.Status);
+        Assert.Equal(Problem.StoreUnavailable, Assert.IsType<Decision.Refuse>(forged).Problem);
         Assert.Equal(1, Assert.Single(counted.GetMeasurementSnapshot()).Value);
         Assert.Single(counted.GetMeasurementSnapshot().ContainsTags(KeyValuePair.Create("policy", (object?)"payments"), KeyValuePair.Create("reason", (object?)"Forged")));
     }

@@ -3,55 +3,58 @@ using Idempotency.Yarp.Policies;
 
 namespace Idempotency.Yarp;
 
-/// <summary>A request's claim and what it found.</summary>
-/// <param name="Request">The claim, to forward with when it was had.</param>
-/// <param name="Found">What is on record.</param>
+/// <summary>What a request found when it claimed its key.</summary>
+/// <param name="Claim">What it asked for, to forward with when that was had.</param>
+/// <param name="Result">What is on record.</param>
 /// <param name="AskedAt">Taken before the store was asked.</param>
-internal readonly record struct KeyClaim(ClaimRequest Request, ClaimResult Found, Moment AskedAt);
+internal readonly record struct FoundKey(ClaimRequest Claim, ClaimResult Result, Moment AskedAt)
+{
+    public RecordId Id => Claim.Id;
+}
 
 /// <summary>
 /// Claims the key of a request: from this instance's memory, from the store, after a wait for the first request's end, or by taking over
 /// an uncertain attempt, as the policy says.
 /// </summary>
-internal sealed class KeyClaims(IIdempotencyStore store, NearCopies copies, RecordWaits waits, Recovery recovery, LeaseKeeper leases)
+internal sealed class KeyClaimer(IIdempotencyStore store, NearCopies copies, RecordWaits waits, Recovery recovery, LeaseKeeper leases)
 {
     /// <param name="policy">What to do when the key is taken.</param>
     /// <param name="claim">The claim.</param>
     /// <param name="fingerprint">Of the request.</param>
     /// <param name="question">What to ask about the first request, with a probe.</param>
-    /// <param name="wait">How long to wait for the first request's end.</param>
+    /// <param name="terms">How long to wait for the first request's end, and whether to take over from it.</param>
     /// <param name="cancellationToken">The client is gone; ends waiting, not claiming.</param>
     /// <exception cref="StoreUnavailableException">No answer in time; a claim that may stand is released in the background.</exception>
-    public async ValueTask<KeyClaim> ClaimAsync(
-        IdempotencyPolicy policy, ClaimRequest claim, RequestFingerprint fingerprint, ProbeQuestion? question, TimeSpan wait, CancellationToken cancellationToken)
+    public async ValueTask<FoundKey> ClaimAsync(
+        IdempotencyPolicy policy, ClaimRequest claim, RequestFingerprint fingerprint, ProbeQuestion? question, ClaimTerms terms, CancellationToken cancellationToken)
     {
         var began = leases.Now;
         var askedAt = began;
         if (copies.TryFind(claim.Id, out var copy))
         {
-            return new KeyClaim(claim, copy, askedAt);
+            return new FoundKey(claim, copy, askedAt);
         }
 
         try
         {
             var found = await AskAsync(claim);
-            if (found.State == ClaimState.InProgress && wait > TimeSpan.Zero)
+            if (found.State == ClaimState.InProgress && terms.Wait > TimeSpan.Zero)
             {
-                (found, askedAt) = await WaitAsync(policy, claim, fingerprint, found, wait, cancellationToken);
+                (found, askedAt) = await WaitAsync(policy, claim, fingerprint, found, terms.Wait, cancellationToken);
             }
 
-            if (found.State == ClaimState.Uncertain && policy.Mode != PolicyMode.Observe && await fingerprint.IsSameAsync(found.Fingerprint))
+            if (found.State == ClaimState.Uncertain && terms.Retries != UncertainRetries.Refuse && await fingerprint.IsSameAsync(found.Fingerprint))
             {
                 askedAt = leases.Now;
                 found = await recovery.RecoverAsync(policy, claim, found, question, cancellationToken);
                 if (found.State == ClaimState.InProgress)
                 {
                     // The sweeper, or another retry, was faster: what it finds out is the answer.
-                    (found, askedAt) = await WaitAsync(policy, claim, fingerprint, found, wait - leases.Since(began), cancellationToken);
+                    (found, askedAt) = await WaitAsync(policy, claim, fingerprint, found, terms.Wait - leases.Since(began), cancellationToken);
                 }
             }
 
-            return new KeyClaim(claim with { Attempt = found.Attempt }, found, askedAt);
+            return new FoundKey(claim with { Attempt = found.Attempt }, found, askedAt);
         }
         catch (StoreUnavailableException e) when (e.MayHaveTakenEffect)
         {
@@ -62,7 +65,7 @@ internal sealed class KeyClaims(IIdempotencyStore store, NearCopies copies, Reco
     }
 
     /// <summary>Takes a claim that was had into care: it is renewed until it is ended.</summary>
-    public HeldClaim Hold(KeyClaim claim) => leases.Hold(claim.Request, claim.AskedAt);
+    public HeldClaim Hold(FoundKey key) => leases.Hold(key.Claim, key.AskedAt);
 
     /// <summary>Frees a claim that was had and is not used.</summary>
     /// <returns>What the key is then.</returns>

@@ -1,4 +1,3 @@
-using Idempotency.Storage;
 using Idempotency.Yarp.Forwarding;
 using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http.Features;
@@ -6,23 +5,23 @@ using Yarp.ReverseProxy.Forwarder;
 
 namespace Idempotency.Yarp;
 
-/// <summary>A request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
-internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, PatientWriter writer, RouteTimes times, RequestJournal journal)
+/// <summary>Step 9 of a request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
+internal static class LockedForward
 {
-    public async Task ForwardAsync(HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
+    public static async Task RunAsync(Forwards forwards, HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
     {
-        var trace = new LeasedForward(leases, claim: null, held);
+        var trace = new LeasedForward(forwards.Leases, claim: null, held);
         var clientAborted = context.RequestAborted;
         var body = context.Request.Body;
         var isDone = false;
 
         var client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
-        await using var spool = writer.Spool(context, client, policy);
+        await using var spool = forwards.Writer.Spool(context, client, policy);
         await using var tail = new HeldTail(context.Response, spool);
 
         // Once the answer has begun, a client that is gone ends it: it may never end by itself. The lock is then left to its lease. Without one
         // that was only too slow the answer goes on, for a while: it is about to end, and the lock with it.
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(drain.GiveUp);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(forwards.Drain.GiveUp);
         var isForwarding = true; // an answer without content begins when all of this is over
         context.Response.OnStarting(() => isForwarding && clientAborted.IsCancellationRequested ? stop.CancelAsync() : Task.CompletedTask);
         await using var gone = clientAborted.Register(() =>
@@ -36,11 +35,11 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, PatientWrit
         context.RequestAborted = stop.Token;
         context.Features.Set<ForwardTrace>(trace);
         context.Request.Body = trace.Guard(body);
-        var began = times.Begin();
+        var began = forwards.Times.Begin();
         try
         {
             await next(context);
-            times.Took(context, began);
+            forwards.Times.Took(context, began);
             var error = context.Features.Get<IForwarderErrorFeature>();
             var report = new ForwardReport(error?.Error ?? ForwarderError.None, error?.Exception, trace, context.Response.StatusCode, NoStore: false, ReleasingRedirect.Is(context.Response, policy));
             isDone = ForwardOutcome.Classify(report, policy).IsBackendDone;
@@ -54,7 +53,7 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, PatientWrit
             await held.EndAsync(isDone);
         }
 
-        await writer.FinishAsync(context, spool, tail);
+        await forwards.Writer.FinishAsync(context, spool, tail);
 
         var failure = context.Features.Get<IForwarderErrorFeature>();
         if (failure?.Error == ForwarderError.RequestBodyClient && !context.Response.HasStarted)
@@ -64,10 +63,10 @@ internal sealed class LockedRequest(Drain drain, LeaseKeeper leases, PatientWrit
 
         if (failure?.Exception is NotSentException && !context.Response.HasStarted)
         {
-            var refusal = trace.IsLockLost ? new Refusal(Problem.ResourceLocked, policy.Lease) : new Refusal(Problem.StoreUnavailable, Refusals.StoreRetryAfter);
-            journal.Refused(context, policy, refusal.Problem, record: null, refusal.Detail);
+            var refusal = trace.IsLockLost ? new Decision.Refuse(Problem.ResourceLocked, RetryAfter: policy.Lease) : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.StoreRetryAfter);
+            forwards.Journal.Refused(context, policy, refusal.Problem, record: null, refusal.Detail);
             context.Response.Clear();
-            await ProblemWriter.WriteAsync(context, refusal.Problem, retryAfter: refusal.RetryAfter);
+            await ProblemWriter.WriteAsync(context, refusal);
         }
     }
 }

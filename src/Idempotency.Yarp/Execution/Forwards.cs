@@ -1,0 +1,34 @@
+using Idempotency.Storage;
+using Idempotency.Yarp.Policies;
+
+namespace Idempotency.Yarp;
+
+/// <summary>Forwards what was decided to be forwarded, and what every forward needs for that.</summary>
+internal sealed record Forwards(
+    Settlement Settlement, LeaseKeeper Leases, Drain Drain, BufferBudget Budget, PatientWriter Writer, RouteTimes Times, RequestJournal Journal)
+{
+    public async Task RunAsync(HttpContext context, IdempotencyPolicy policy, Decision.Forward forward, RequestDelegate next)
+    {
+        try
+        {
+            if (forward.Claim is { } claim)
+            {
+                await using var claimed = new ClaimedForward(this, context, policy, claim, forward.Lock);
+                await claimed.RunAsync(next);
+            }
+            else
+            {
+                await LockedForward.RunAsync(this, context, policy, forward.Lock!, next);
+            }
+        }
+        finally
+        {
+            if (forward.Claim is { IsEnded: false } left)
+            {
+                Leases.EndLater(left, ClaimEnd.MarkUncertain); // a claim must never be left to renewal for ever
+            }
+
+            await (forward.Lock?.EndAsync(isBackendDone: false) ?? default); // unless it has ended
+        }
+    }
+}
