@@ -2,7 +2,7 @@
 # Random faults against several gateways on one store, and a check of every answer:
 #   ./chaos.sh [--minutes N] [--seed S] [--store redis|cluster|postgres|embedded] [--gateways G] [--defects A,B] [--answers apart]
 # The same seed makes the same choices; the machine's timing still differs. Ends with a summary; exit code 1 on any violation.
-# With --answers apart, large answers are kept in a Redis that dies, hangs and is emptied. With --defects, gateways have these deliberate defects (see src/Idempotency.Storage/TestHooks.cs), and a violation is what to hope for.
+# With --answers apart, large answers are kept in a Redis that dies, hangs and is emptied. With --defects, gateways have these deliberate defects (see tests/Gateway.Tests/Faults/Defects.cs), and a violation is what to hope for.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

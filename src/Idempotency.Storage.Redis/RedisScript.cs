@@ -52,20 +52,6 @@ internal sealed class RedisScript
     private static List<object> Parameters(string script, RedisKey[] keys, RedisValue[] arguments) =>
         [script, keys.Length, .. keys.Select(key => (object)key), .. arguments.Select(argument => (object)argument)];
 
-    private static string Read(string file)
-    {
-        var text = EmbeddedResource.Read(typeof(RedisScript), file).Replace("--- record.lua\n", EmbeddedResource.Read(typeof(RedisScript), "record.lua"), StringComparison.Ordinal);
-        if (TestHooks.HasDefect("no-token-comparison"))
-        {
-            text = text.Replace("record[1] ~= 'x' and record[2] == ARGV[1]", "record[1] ~= 'x'", StringComparison.Ordinal)
-                .Replace("record[2] ~= ARGV[1]", "not record[1]", StringComparison.Ordinal);
-        }
-
-        if (TestHooks.HasDefect("lease-expiry-is-permission"))
-        {
-            text = text.Replace("if not state then", "if not state or (state == 'c' and record[4] - now <= 0) then", StringComparison.Ordinal);
-        }
-
-        return text;
-    }
+    private static string Read(string file) =>
+        EmbeddedResource.Read(typeof(RedisScript), file).Replace("--- record.lua\n", EmbeddedResource.Read(typeof(RedisScript), "record.lua"), StringComparison.Ordinal);
 }

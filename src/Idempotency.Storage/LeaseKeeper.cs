@@ -6,7 +6,7 @@ namespace Idempotency.Storage;
 /// Ends claims, and keeps the leases of those that are still worked on. One timer for the process renews what is past a third of its
 /// lease, so that a short request costs no renewal; ends that the store does not take go to <see cref="PendingEnds"/>.
 /// </summary>
-internal sealed class LeaseKeeper : IHostedService, IDisposable
+internal class LeaseKeeper : IHostedService, IDisposable
 {
     private const int StopBatch = 100;
 
@@ -48,12 +48,12 @@ internal sealed class LeaseKeeper : IHostedService, IDisposable
     /// Whether what the claim stands for may be begun: it is this process's, and not more than half of its lease has passed since the store
     /// last agreed. The other half is for what lies between this look and the act.
     /// </summary>
-    public bool IsFresh(HeldClaim claim) => !claim.IsEnded && !claim.IsLost && claim.RenewedAt.Age(_time) <= claim.Request.Lease / 2;
+    public virtual bool IsFresh(HeldClaim claim) => !claim.IsEnded && !claim.IsLost && claim.RenewedAt.Age(_time) <= claim.Request.Lease / 2;
 
     /// <summary>
     /// Whether what was begun under the claim may go on: nobody else can have taken it over, because its lease is not over or its end is on record.
     /// </summary>
-    public bool IsRunning(HeldClaim claim) => !claim.IsLost && (claim.IsSettled || claim.RenewedAt.Age(_time) < claim.Request.Lease);
+    public virtual bool IsRunning(HeldClaim claim) => !claim.IsLost && (claim.IsSettled || claim.RenewedAt.Age(_time) < claim.Request.Lease);
 
     /// <summary>Asks the store now whether claims still stand, and restarts their leases. Ends in time by the store's own limit.</summary>
     /// <param name="claims">Those of one request.</param>

@@ -101,7 +101,7 @@ internal sealed class Decider(
 
         switch (result.State)
         {
-            case ClaimState.Claimed when KeyAge.IsExpired(policy, key, context.Request.Headers, time.GetUtcNow()):
+            case ClaimState.Claimed when KeyExpiry.IsExpired(policy, key, context.Request.Headers, time.GetUtcNow()):
                 // Nothing is on record of a key that is older than records live: nobody knows whether it was used.
                 await keys.ReleaseAsync(keys.Hold(found));
                 return new Decision.Refuse(Problem.KeyExpired, Record: id);

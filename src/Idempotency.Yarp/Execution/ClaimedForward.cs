@@ -67,7 +67,7 @@ internal sealed class ClaimedForward : IAsyncDisposable
     {
         if (!_isObserved)
         {
-            OutgoingFields.Set(_context.Request, _policy, _claim.Request);
+            OutgoingHeaders.Set(_context.Request, _policy, _claim.Request);
         }
 
         await ForwardAsync(next);

@@ -14,15 +14,15 @@ internal sealed class LeasedForward(LeaseKeeper leases, HeldClaim? claim, HeldLo
 {
     public override bool IsLeased => true;
 
-    public override bool MayBegin => TestHooks.HasDefect("no-last-look")
-        || ((claim is null || leases.IsFresh(claim)) && (resource is null || leases.IsFresh(resource.Claim)));
+    public override bool MayBegin =>
+        (claim is null || leases.IsFresh(claim)) && (resource is null || leases.IsFresh(resource.Claim));
 
     /// <summary>It was not begun because another request holds the lock.</summary>
     public bool IsLockLost { get; private set; }
 
     /// <summary>Whether the next piece of the body may go out.</summary>
-    public bool MayGoOn => TestHooks.HasDefect("no-last-look")
-        || ((claim is null || leases.IsRunning(claim)) && (resource is null || leases.IsRunning(resource.Claim)));
+    public bool MayGoOn =>
+        (claim is null || leases.IsRunning(claim)) && (resource is null || leases.IsRunning(resource.Claim));
 
     private HeldClaim[] Held => (claim, resource) switch
     {

@@ -12,7 +12,7 @@ namespace Idempotency.Yarp.Forwarding;
 /// <param name="host">The factory that the host would have without us.</param>
 /// <param name="fieldEncoding">Of header fields for which no encoding is configured; null for .NET's own, which is ASCII.</param>
 /// <param name="passesTraces">Spans and their fields are as <see cref="SpanPropagator"/> says; else as the host has set them.</param>
-internal sealed class BackendClientFactory(ForwarderHttpClientFactory host, Encoding? fieldEncoding, bool passesTraces) : ForwarderHttpClientFactory
+internal class BackendClientFactory(ForwarderHttpClientFactory host, Encoding? fieldEncoding, bool passesTraces) : ForwarderHttpClientFactory
 {
     /// <summary>Shorter than any sensible activity timeout, so that a backend that cannot be reached is told apart from a slow one.</summary>
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);

@@ -26,7 +26,7 @@ internal sealed class SingleSendHandler(HttpMessageHandler inner) : DelegatingHa
         trace?.BeginSend();
         SendOnce? once = null;
         var isSafe = IsSafe(request.Method);
-        if ((!isSafe || trace is { IsLeased: true }) && !TestHooks.HasDefect("resend-cure-off"))
+        if (!isSafe || trace is { IsLeased: true })
         {
             if (!isSafe || request.Headers.NonValidated.Count == 0)
             {

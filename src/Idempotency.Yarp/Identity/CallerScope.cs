@@ -11,11 +11,6 @@ internal static class CallerScope
 {
     public static void AddTo(ref FieldHash hash, RequestValues found, IdempotencyPolicy policy)
     {
-        if (TestHooks.HasDefect("scope-ignored"))
-        {
-            return;
-        }
-
         hash.Add(policy.Scope.Count);
         foreach (var selector in policy.Scope)
         {

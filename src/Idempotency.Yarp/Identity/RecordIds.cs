@@ -9,12 +9,12 @@ namespace Idempotency.Yarp;
 /// Makes record ids: HMAC-SHA256(secret, policy, scope, key). Here the raw key and the credential end: nothing behind it sees them.
 /// The secret is the configured one, or one that the store keeps for all instances.
 /// </summary>
-internal sealed class RecordIds(IdempotencySettings settings, IIdempotencyStore store)
+internal class RecordIds(IdempotencySettings settings, IIdempotencyStore store)
 {
     private readonly byte[]? _configured = settings.Secret is null ? null : Encoding.UTF8.GetBytes(settings.Secret);
 
     /// <exception cref="StoreUnavailableException">The secret is in the store, and it cannot be asked.</exception>
-    public async ValueTask<RecordId> CreateAsync(RequestValues values, IdempotencyPolicy policy, string key) =>
+    public virtual async ValueTask<RecordId> CreateAsync(RequestValues values, IdempotencyPolicy policy, string key) =>
         Create(await GetSecretAsync(), values, policy, key);
 
     /// <summary>The id of a lock: the same for every caller.</summary>

@@ -8,7 +8,7 @@ namespace Gateway.Tests.Chaos;
 /// <param name="Seed">Makes all choices.</param>
 /// <param name="Duration">How long clients and nemesis are at it; healing and checking come on top.</param>
 /// <param name="Gateways">How many processes; the embedded store serves one only.</param>
-/// <param name="Defects">Deliberate defects of the test build (see <c>src/Idempotency.Storage/TestHooks.cs</c>), separated by commas; null for the product.</param>
+/// <param name="Defects">Deliberate defects (see <c>Faults/Defects.cs</c>), separated by commas; null for the product.</param>
 /// <param name="LogFile">Where progress is written for someone to follow; null for nobody.</param>
 /// <param name="AnswersApart">Large answers are kept apart, in a server that is faulted too and loses what it has.</param>
 internal sealed record ChaosSettings(

@@ -73,10 +73,13 @@ internal sealed class GatewayNode : IAsyncDisposable
 
         if (defects is not null)
         {
-            environment["GATEWAY_DEFECTS"] = defects;
+            foreach (var (setting, value) in Defects.Environment(defects))
+            {
+                environment[setting] = value;
+            }
         }
 
-        node._process = await GatewayProcess.StartAsync(config, environment, defects is null ? null : await TestBuild.GatewayAsync());
+        node._process = await GatewayProcess.StartAsync(config, environment);
         return node;
     }
 

@@ -73,7 +73,8 @@ public sealed class DefectTests : IAsyncLifetime
         var retry = await PostAsync(gateway.Url);
 
         Assert.Equal(defect is null ? 1 : 2, raw.Requests.Count);
-        Assert.Equal(defect is null, (first.ProblemType, retry.ProblemType) == ("outcome-uncertain", "outcome-uncertain"));
+        Assert.Equal(("outcome-uncertain", 502), (first.ProblemType, first.Status));
+        Assert.Equal(("outcome-uncertain", defect is null ? 409 : 502), (retry.ProblemType, retry.Status));
     }
 
     private static string ConfigOf(object store, string backend) => GatewayConfig.Write(

@@ -4,7 +4,7 @@ using Gateway.Tests.Support;
 
 namespace Gateway.Tests.Faults;
 
-/// <summary>The test build of the gateway as a child process, with one of its hooks switched on.</summary>
+/// <summary>A gateway as a child process that ends itself at a point (the test build), or has a defect or stalls (the product, with a startup hook).</summary>
 internal sealed partial class HookedGateway : IAsyncDisposable
 {
     /// <summary>What the shell reports of a process that SIGKILL ended: 128 and the signal's number.</summary>
@@ -31,7 +31,7 @@ internal sealed partial class HookedGateway : IAsyncDisposable
     /// <param name="stall">How long its thread pool is busy after SIGWINCH.</param>
     public static async Task<HookedGateway> StartAsync(string config, string? crashAt = null, string? defect = null, TimeSpan stall = default)
     {
-        var dll = await TestBuild.GatewayAsync();
+        var dll = crashAt is null ? GatewayProcess.Product : await TestBuild.GatewayAsync();
         var gateway = new HookedGateway();
         return await Starting.OrDisposedAsync(gateway, () => gateway.StartAsync(dll, config, crashAt, defect, stall));
     }
@@ -74,8 +74,12 @@ internal sealed partial class HookedGateway : IAsyncDisposable
         };
         info.Environment["Admin__Urls"] = "http://127.0.0.1:0";
         info.Environment["GATEWAY_CRASH_AT"] = crashAt;
-        info.Environment["GATEWAY_DEFECTS"] = defect;
-        info.Environment["GATEWAY_STALL"] = stall.ToString("c");
+        if (crashAt is null)
+        {
+            info.Environment[StartupHook.Variable] = StartupHook.Path;
+            info.Environment[Defects.Variable] = defect;
+            info.Environment[Stall.Variable] = stall.ToString("c");
+        }
 
         var process = _process = ChildProcesses.Start(info);
         process.OutputDataReceived += (_, line) => Output.Add(line.Data ?? "(end)");

@@ -45,18 +45,17 @@ internal sealed class PausedGateways : IAsyncDisposable
     /// <param name="endpoint">Of the store's server; null for a file.</param>
     /// <param name="store">The section <c>Store</c> of a gateway that reaches the server there.</param>
     /// <param name="absentAfter">The policy's <c>AbsentAfter</c>; null for its default.</param>
-    /// <param name="defects">Of the test build; null for the product.</param>
+    /// <param name="defects">Names of <see cref="Defects"/>; null for none.</param>
     public static async Task<PausedGateways> StartAsync(string? endpoint, Func<string?, object> store, string? absentAfter = "00:00:00", string? defects = null)
     {
         var backend = await HonestBackend.StartAsync();
         var gateways = new PausedGateways(backend, TcpProxy.Start(backend.TlsEndpoint), endpoint is null ? null : TcpProxy.Start(endpoint));
         return await Starting.OrDisposedAsync(gateways, async () =>
         {
-            var program = defects is null ? null : await TestBuild.GatewayAsync();
-            var environment = new Dictionary<string, string> { ["GATEWAY_DEFECTS"] = defects ?? "" };
+            var environment = defects is null ? [] : Defects.Environment(defects);
             gateways._stopped = await GatewayProcess.StartAsync(
-                Configuration(store(gateways.StoreLink?.Endpoint), $"https://{gateways.BackendLink.Endpoint}", backend.Url, absentAfter), environment, program);
-            gateways._other = await GatewayProcess.StartAsync(Configuration(store(endpoint), backend.Url, backend.Url, absentAfter), environment, program);
+                Configuration(store(gateways.StoreLink?.Endpoint), $"https://{gateways.BackendLink.Endpoint}", backend.Url, absentAfter), environment);
+            gateways._other = await GatewayProcess.StartAsync(Configuration(store(endpoint), backend.Url, backend.Url, absentAfter), environment);
             await gateways.WarmAsync();
         });
     }

@@ -4,7 +4,7 @@ using Gateway.Tests.Support;
 namespace Gateway.Tests.Faults;
 
 /// <summary>
-/// The gateway with its crash points and deliberate defects compiled in (see <c>src/Idempotency.Storage/TestHooks.cs</c>). It is built once in a test
+/// The gateway with its crash points compiled in (see <c>src/Idempotency.Storage/TestHooks.cs</c>). It is built once in a test
 /// run, in a folder of its own that is deleted at the end of it: nothing in the working tree changes.
 /// </summary>
 internal static class TestBuild

@@ -47,6 +47,17 @@ public sealed partial class RoomTests
     }
 
     [Fact]
+    public void AFirstRequestsWay_CanBeReadInOneSitting()
+    {
+        string[] way = ["IdempotencyMiddleware.cs", "Decider.cs", "Execution/Forwards.cs", "Execution/ClaimedForward.cs", "Execution/Settlement.cs"];
+
+        var lines = way.Sum(file => RepositoryFiles.Read($"{Library}/{file}").Split('\n').Count(line => !string.IsNullOrWhiteSpace(line)));
+
+        Assert.InRange(lines, 100, 600);
+        Assert.All(way, file => Assert.Contains($"`{file.Split('/')[^1]}`", RepositoryFiles.Read("ARCHITECTURE.md"), StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void OpenTelemetry_IsKnownWhereItIsSetUp() =>
         Assert.All(FilesOf("src/Gateway").Where(file => RoomOf(file) != "Telemetry"), file => Assert.DoesNotContain("using OpenTelemetry", RepositoryFiles.Read(file), StringComparison.Ordinal));
 

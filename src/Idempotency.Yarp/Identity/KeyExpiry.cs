@@ -7,7 +7,7 @@ namespace Idempotency.Yarp;
 /// When a key was made, for keys that tell: a key that is older than the retention may have been used and forgotten, and a retry with it
 /// would run again.
 /// </summary>
-internal static class KeyAge
+internal static class KeyExpiry
 {
     private const string FirstSent = "Repeatability-First-Sent";
     private const string Crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";

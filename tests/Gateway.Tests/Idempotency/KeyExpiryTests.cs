@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Gateway.Tests.Idempotency;
 
-public sealed class KeyAgeTests
+public sealed class KeyExpiryTests
 {
     private const string Ulid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
     private const string UuidV7 = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
@@ -65,15 +65,15 @@ public sealed class KeyAgeTests
         var policy = new IdempotencyPolicy { Name = "p", KeyTime = [KeyTime.UuidV7], Retention = TimeSpan.FromHours(1) };
         var fields = new HeaderDictionary();
 
-        Assert.False(KeyAge.IsExpired(policy, UuidV7, fields, UuidTime.AddHours(1)));
-        Assert.True(KeyAge.IsExpired(policy, UuidV7, fields, UuidTime.AddHours(1).AddMilliseconds(1)));
-        Assert.False(KeyAge.IsExpired(policy, UuidV7, fields, UuidTime.AddHours(-1))); // a clock that is ahead
-        Assert.False(KeyAge.IsExpired(policy, "order-7", fields, UuidTime.AddYears(1)));
-        Assert.False(KeyAge.IsExpired(policy with { KeyTime = [] }, UuidV7, fields, UuidTime.AddYears(1)));
+        Assert.False(KeyExpiry.IsExpired(policy, UuidV7, fields, UuidTime.AddHours(1)));
+        Assert.True(KeyExpiry.IsExpired(policy, UuidV7, fields, UuidTime.AddHours(1).AddMilliseconds(1)));
+        Assert.False(KeyExpiry.IsExpired(policy, UuidV7, fields, UuidTime.AddHours(-1))); // a clock that is ahead
+        Assert.False(KeyExpiry.IsExpired(policy, "order-7", fields, UuidTime.AddYears(1)));
+        Assert.False(KeyExpiry.IsExpired(policy with { KeyTime = [] }, UuidV7, fields, UuidTime.AddYears(1)));
     }
 
     private static DateTimeOffset? TimeOf(string key, KeyTime source) => TimeOf(key, [source]);
 
     private static DateTimeOffset? TimeOf(string key, KeyTime[] sources, string? sent = null) =>
-        KeyAge.TimeOf(sources, key, new HeaderDictionary { ["Repeatability-First-Sent"] = sent });
+        KeyExpiry.TimeOf(sources, key, new HeaderDictionary { ["Repeatability-First-Sent"] = sent });
 }

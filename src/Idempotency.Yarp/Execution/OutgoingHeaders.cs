@@ -5,7 +5,7 @@ using Idempotency.Yarp.Policies;
 namespace Idempotency.Yarp;
 
 /// <summary>What the backend is told of the key: the client's, one that is derived, or none, and the number of the attempt.</summary>
-internal static class OutgoingFields
+internal static class OutgoingHeaders
 {
     private const string DefaultKeyField = "Idempotency-Key";
 
