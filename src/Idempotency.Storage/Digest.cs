@@ -2,12 +2,24 @@ using System.Buffers.Binary;
 
 namespace Idempotency.Storage;
 
-/// <summary>The 32 bytes of a SHA-256 or HMAC-SHA256 as a value: comparable and usable as a dictionary key without an array.</summary>
-internal readonly record struct Digest(ulong A, ulong B, ulong C, ulong D)
+/// <summary>The 32 bytes of a SHA-256 or HMAC-SHA256 (FIPS 180-4, RFC 2104) as a value: comparable, and usable as a dictionary key without an array.</summary>
+public readonly record struct Digest
 {
     /// <summary>Length in bytes.</summary>
     public const int Size = 32;
 
+    internal Digest(ulong a, ulong b, ulong c, ulong d) => (A, B, C, D) = (a, b, c, d);
+
+    // Big-endian, from the first byte to the last.
+    internal ulong A { get; init; }
+
+    internal ulong B { get; init; }
+
+    internal ulong C { get; init; }
+
+    internal ulong D { get; init; }
+
+    /// <summary>Reads what <see cref="ToArray"/> and <see cref="WriteTo"/> write.</summary>
     /// <exception cref="ArgumentException"><paramref name="bytes"/> is not 32 bytes long.</exception>
     public static Digest From(ReadOnlySpan<byte> bytes)
     {
@@ -23,6 +35,8 @@ internal readonly record struct Digest(ulong A, ulong B, ulong C, ulong D)
             BinaryPrimitives.ReadUInt64BigEndian(bytes[24..]));
     }
 
+    /// <summary>Writes the 32 bytes.</summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="destination"/> is shorter.</exception>
     public void WriteTo(Span<byte> destination)
     {
         BinaryPrimitives.WriteUInt64BigEndian(destination, A);
@@ -31,6 +45,7 @@ internal readonly record struct Digest(ulong A, ulong B, ulong C, ulong D)
         BinaryPrimitives.WriteUInt64BigEndian(destination[24..], D);
     }
 
+    /// <summary>The 32 bytes.</summary>
     public byte[] ToArray()
     {
         var bytes = new byte[Size];
@@ -38,5 +53,6 @@ internal readonly record struct Digest(ulong A, ulong B, ulong C, ulong D)
         return bytes;
     }
 
+    /// <summary>64 lower-case hexadecimal digits.</summary>
     public override string ToString() => Convert.ToHexStringLower(ToArray());
 }

@@ -1,4 +1,4 @@
 namespace Idempotency.Storage;
 
 /// <summary>A record's bytes are not what this version of the gateway can trust: the request fails closed.</summary>
-internal sealed class RecordFormatException(string message) : Exception(message);
+internal sealed class RecordFormatException(string message) : FormatException(message);

@@ -6,17 +6,19 @@ namespace Idempotency.Storage;
 /// Names a key's record in the store: HMAC-SHA256(secret, policy, scope, key). Fixed length, so that no client-chosen byte
 /// ever becomes part of a store key, and keyed, so that whoever reads the store cannot guess keys or credentials from it.
 /// </summary>
-internal readonly record struct RecordId(Digest Digest)
+/// <param name="Digest">The HMAC (RFC 2104).</param>
+public readonly record struct RecordId(Digest Digest)
 {
     /// <summary>How many buckets (Redis Cluster hash tags) records are spread over.</summary>
-    public const int Buckets = 1024;
+    internal const int Buckets = 1024;
 
-    public int Bucket => (int)(Digest.A >> 54);
+    internal int Bucket => (int)(Digest.A >> 54);
 
     /// <summary>Eight hexadecimal digits for log lines: enough to follow one key, too few to look it up.</summary>
-    public string Short => ((uint)(Digest.A >> 32)).ToString("x8", null);
+    internal string Short => ((uint)(Digest.A >> 32)).ToString("x8", null);
 
     /// <summary>Reads what <see cref="ToString"/> writes.</summary>
+    /// <returns>False when <paramref name="text"/> is not 64 hexadecimal digits.</returns>
     public static bool TryParse(string? text, out RecordId id)
     {
         Span<byte> bytes = stackalloc byte[Digest.Size];
@@ -25,5 +27,6 @@ internal readonly record struct RecordId(Digest Digest)
         return isId;
     }
 
+    /// <summary>64 lower-case hexadecimal digits. A store writes no more than the first eight of them into a log: enough to follow one key, too few to look it up.</summary>
     public override string ToString() => Digest.ToString();
 }

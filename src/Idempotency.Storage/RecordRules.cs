@@ -2,12 +2,17 @@ namespace Idempotency.Storage;
 
 /// <summary>
 /// The state machine of one key, for stores that read a record, decide here, and write, all in one atomic step: from what is on record (null
-/// when nothing is, or its retention is over) to what the caller is told and what is written. The same as the Lua scripts of the Redis store.
+/// when nothing is, or its retention is over) to what the caller is told and what is written. A store that cannot hold a lock between reading and writing writes
+/// on condition that the record has not changed, and begins again when it has. Pure; the same as the Lua scripts of the Redis store.
 /// </summary>
-internal static class RecordRules
+public static class RecordRules
 {
     private static readonly RecordWrite Nothing = new(RecordWriteKind.Nothing);
 
+    /// <summary>Claims a key, takes over the attempt that the claim names, or finds what is on record.</summary>
+    /// <param name="existing">What is on record; null when nothing is, or its retention is over. Forgotten ones included.</param>
+    /// <param name="claim">The caller's.</param>
+    /// <param name="now">The store's time, in milliseconds since 1970, taken inside the atomic step.</param>
     public static (ClaimResult Result, RecordWrite Write) Claim(in StoredRecord? existing, in ClaimRequest claim, long now)
     {
         if (existing is not { IsForgotten: false } record)
@@ -36,6 +41,10 @@ internal static class RecordRules
     }
 
     /// <summary>Settles a claim, or marks it uncertain.</summary>
+    /// <param name="existing">As in <see cref="Claim"/>.</param>
+    /// <param name="claim">The owner's.</param>
+    /// <param name="state"><see cref="RecordState.Settled"/> or <see cref="RecordState.Uncertain"/>.</param>
+    /// <param name="now">As in <see cref="Claim"/>.</param>
     public static (WriteResult Result, RecordWrite Write) End(in StoredRecord? existing, in ClaimRequest claim, RecordState state, long now)
     {
         if (FindOwn(existing, claim, out var refusal) is not { } record)
@@ -49,6 +58,10 @@ internal static class RecordRules
             : (WriteResult.Done, Update(record, state, now));
     }
 
+    /// <summary>Frees a claim of which nothing was sent; one that was taken over becomes uncertain again.</summary>
+    /// <param name="existing">As in <see cref="Claim"/>.</param>
+    /// <param name="claim">The owner's.</param>
+    /// <param name="now">As in <see cref="Claim"/>.</param>
     public static (WriteResult Result, RecordWrite Write) Release(in StoredRecord? existing, in ClaimRequest claim, long now)
     {
         if (FindOwn(existing, claim, out var refusal) is not { } record)
@@ -64,6 +77,10 @@ internal static class RecordRules
         return (WriteResult.Done, record.Attempt == 1 ? new RecordWrite(RecordWriteKind.Delete) : Update(record, RecordState.Uncertain, now));
     }
 
+    /// <summary>Restarts the lease of a claim.</summary>
+    /// <param name="existing">As in <see cref="Claim"/>.</param>
+    /// <param name="claim">The owner's.</param>
+    /// <param name="now">As in <see cref="Claim"/>.</param>
     public static (WriteResult Result, RecordWrite Write) Renew(in StoredRecord? existing, in ClaimRequest claim, long now)
     {
         if (FindOwn(existing, claim, out var refusal) is not { } record)
@@ -76,11 +93,16 @@ internal static class RecordRules
             : (WriteResult.Settled, Nothing);
     }
 
-    /// <summary>Whether an operator may delete what is on record.</summary>
+    /// <summary>
+    /// Whether an operator may delete what is on record. Then the record stays, forgotten and uncertain, without answer and probe, for
+    /// <see cref="IIdempotencyStore.ForgottenFor"/> from now: it keeps its token and attempt, by which late writes of its owner are known.
+    /// </summary>
+    /// <param name="existing">As in <see cref="Claim"/>.</param>
+    /// <param name="now">As in <see cref="Claim"/>.</param>
     public static bool MayForget(in StoredRecord? existing, long now) =>
         existing is { IsForgotten: false } record && record.ToResult(now).State != ClaimState.InProgress;
 
-    public static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
+    internal static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
 
     /// <summary>
     /// The record, when it is the owner's. Null without a refusal when the store lost it, which includes a take-over that was lost; the

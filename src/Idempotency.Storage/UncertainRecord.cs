@@ -6,4 +6,4 @@ namespace Idempotency.Storage;
 /// <param name="Attempt">The attempt whose outcome is unknown, for <see cref="ClaimRequest.TakeOver"/>.</param>
 /// <param name="Probe">As its claim gave it.</param>
 /// <param name="Rest">What is left of the retention.</param>
-internal readonly record struct UncertainRecord(RecordId Id, Fingerprint Fingerprint, int Attempt, ReadOnlyMemory<byte> Probe, TimeSpan Rest);
+public readonly record struct UncertainRecord(RecordId Id, Fingerprint Fingerprint, int Attempt, ReadOnlyMemory<byte> Probe, TimeSpan Rest);

@@ -1,7 +1,7 @@
 namespace Idempotency.Storage;
 
 /// <summary>What became of an owner's write (settle, mark uncertain, release, renew).</summary>
-internal enum WriteResult
+public enum WriteResult
 {
     /// <summary>Done, or done before by the same token: repeating a write changes nothing.</summary>
     Done,

@@ -6,11 +6,11 @@ using Xunit;
 
 namespace Gateway.Tests.Library;
 
-/// <summary>What <c>dotnet pack</c> makes, used by samples/YarpHost as its reader would: from a feed, without this repository.</summary>
+/// <summary>What <c>dotnet pack</c> makes, used as others would: from a feed, without this repository.</summary>
 public sealed class PackageTests : IAsyncLifetime
 {
     private const string Version = "0.1.0-test";
-    private static readonly string[] Projects = ["Idempotency.Storage", "Idempotency.Storage.Sqlite", "Idempotency.Storage.Redis", "Idempotency.Storage.Postgres", "Idempotency.Yarp"];
+    private static readonly string[] Projects = ["Idempotency.Storage", "Idempotency.Storage.Sqlite", "Idempotency.Storage.Redis", "Idempotency.Storage.Postgres", "Idempotency.Storage.Testing", "Idempotency.Yarp"];
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("gateway-packages-");
     private readonly HttpClient _client = KeyedRequests.NewClient();
@@ -83,7 +83,43 @@ public sealed class PackageTests : IAsyncLifetime
         }
     }
 
-    /// <summary>Other people's packages are those that the build has fetched; ours go nowhere but into the folder of this test.</summary>
+    /// <summary>The store of these tests, in a project that sees only what is public.</summary>
+    [Fact]
+    public async Task AStoreOfSomebodyElse_PassesTheContractFromThePackage()
+    {
+        var project = Directory.CreateDirectory(Path.Combine(_directory.FullName, "store")).FullName;
+        await ConfigureFeedAsync(project);
+        foreach (var file in (string[])["tests/Gateway.Tests/Storage/MemoryStore.cs", "tests/Gateway.Tests/Storage/MemoryStoreTests.cs", "Directory.Packages.props"])
+        {
+            File.Copy(RepositoryFiles.PathOf(file), Path.Combine(project, Path.GetFileName(file)));
+        }
+
+        await File.WriteAllTextAsync(Path.Combine(project, "Store.csproj"), $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <TargetFramework>net10.0</TargetFramework>
+                <Nullable>enable</Nullable>
+                <ImplicitUsings>enable</ImplicitUsings>
+                <NuGetAudit>false</NuGetAudit>
+                <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+              </PropertyGroup>
+              <ItemGroup>
+                <PackageVersion Include="Idempotency.Storage.Testing" Version="{Version}" />
+                <PackageReference Include="Idempotency.Storage.Testing" />
+                <PackageReference Include="Microsoft.NET.Test.Sdk" />
+                <PackageReference Include="xunit" />
+                <PackageReference Include="xunit.runner.visualstudio" />
+                <PackageReference Include="Microsoft.Extensions.TimeProvider.Testing" />
+                <Using Include="Idempotency.Storage.Testing" />
+              </ItemGroup>
+            </Project>
+            """);
+
+        var log = await DotnetAsync("test", project, "-c", "Release", "-nologo");
+
+        Assert.Matches(@"Failed:\s+0, Passed:\s+[1-9]\d+, Skipped:\s+0", log);
+    }
+
     private async Task<string> BuildSampleAsync()
     {
         var sample = Directory.CreateDirectory(Path.Combine(_directory.FullName, "sample"));
@@ -94,18 +130,24 @@ public sealed class PackageTests : IAsyncLifetime
             File.Copy(RepositoryFiles.PathOf(file), copy.FullName);
         }
 
+        await ConfigureFeedAsync(sample.FullName);
+        await DotnetAsync(
+            "build", Path.Combine(sample.FullName, "samples", "YarpHost"), "-c", "Release", $"-p:IdempotencyVersion={Version}", "-p:NuGetAudit=false", "-p:TreatWarningsAsErrors=true",
+            "-o", Path.Combine(_directory.FullName, "host"), "-nologo");
+        return Path.Combine(_directory.FullName, "host", "YarpHost.dll");
+    }
+
+    /// <summary>Other people's packages are those that the build has fetched; ours go nowhere but into the folder of this test.</summary>
+    private Task ConfigureFeedAsync(string folder)
+    {
         var fetched = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
-        await File.WriteAllTextAsync(Path.Combine(sample.FullName, "nuget.config"), $"""
+        return File.WriteAllTextAsync(Path.Combine(folder, "nuget.config"), $"""
             <configuration>
               <packageSources><clear /><add key="ours" value="{Feed}" /></packageSources>
               <fallbackPackageFolders><clear /><add key="fetched" value="{fetched}" /></fallbackPackageFolders>
               <config><add key="globalPackagesFolder" value="{Path.Combine(_directory.FullName, "packages")}" /></config>
             </configuration>
             """);
-        await DotnetAsync(
-            "build", Path.Combine(sample.FullName, "samples", "YarpHost"), "-c", "Release", $"-p:IdempotencyVersion={Version}", "-p:NuGetAudit=false", "-p:TreatWarningsAsErrors=true",
-            "-o", Path.Combine(_directory.FullName, "host"), "-nologo");
-        return Path.Combine(_directory.FullName, "host", "YarpHost.dll");
     }
 
     private async Task<string?> TryGetAsync(string url)
@@ -121,7 +163,8 @@ public sealed class PackageTests : IAsyncLifetime
     }
 
     /// <summary>Without build servers, which would outlive the test run.</summary>
-    private static async Task DotnetAsync(params string[] arguments)
+    /// <returns>What it printed.</returns>
+    private static async Task<string> DotnetAsync(params string[] arguments)
     {
         var process = ChildProcesses.Start(new("dotnet", [.. arguments, "-nodeReuse:false", "-p:UseSharedCompilation=false"]) { RedirectStandardOutput = true });
         try
@@ -130,6 +173,7 @@ public sealed class PackageTests : IAsyncLifetime
             var log = await process.StandardOutput.ReadToEndAsync(deadline.Token);
             await process.WaitForExitAsync(deadline.Token);
             Assert.True(process.ExitCode == 0, log);
+            return log;
         }
         finally
         {

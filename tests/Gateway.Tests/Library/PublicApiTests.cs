@@ -14,7 +14,7 @@ public sealed class PublicApiTests
 {
     private const string Listed = "docs/public-api.txt";
 
-    private static readonly Type[] OneOfEach = [typeof(IIdempotencyStore), typeof(EmbeddedStore), typeof(RedisStore), typeof(PostgresStore), typeof(IdempotencyMiddleware)];
+    private static readonly Type[] OneOfEach = [typeof(IIdempotencyStore), typeof(EmbeddedStore), typeof(RedisStore), typeof(PostgresStore), typeof(StoreContractTests), typeof(IdempotencyMiddleware)];
 
     [Fact]
     public void TheSurface_IsTheOneThatIsWrittenDown()
@@ -30,9 +30,19 @@ public sealed class PublicApiTests
     }
 
     private static IEnumerable<string> Lines(Type type) =>
-        type.GetMembers(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
-            .Where(member => member is not MethodInfo { IsSpecialName: true })
+        type.GetMembers(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
+            .Where(member => member is not MethodInfo { IsSpecialName: true } && IsSeen(member))
             .Select(member => $"  {member}")
             .Order(StringComparer.Ordinal)
             .Prepend($"{type.Assembly.GetName().Name}: {type.FullName}");
+
+    /// <summary>By everybody, or by classes that are derived.</summary>
+    private static bool IsSeen(MemberInfo member) => member switch
+    {
+        MethodBase method => method.IsPublic || (method.DeclaringType!.IsAbstract && method.IsFamily),
+        FieldInfo field => field.IsPublic,
+        PropertyInfo property => IsSeen(property.GetMethod ?? property.SetMethod!),
+        EventInfo @event => IsSeen(@event.AddMethod!),
+        _ => false,
+    };
 }

@@ -1,3 +1,4 @@
+using Idempotency.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -35,6 +36,7 @@ internal sealed class YarpHost : IAsyncDisposable
     /// <param name="after">What it does then.</param>
     /// <param name="configuration">Instead of <see cref="Policies"/>.</param>
     /// <param name="hasStore">It adds one.</param>
+    /// <param name="store">Which; null for SQLite.</param>
     /// <param name="pipeline">Instead of the documented one.</param>
     /// <param name="policy">Of the only route; null for none.</param>
     /// <param name="key">Of the line in its metadata.</param>
@@ -45,6 +47,7 @@ internal sealed class YarpHost : IAsyncDisposable
         Action<IServiceCollection>? after = null,
         IReadOnlyDictionary<string, string?>? configuration = null,
         bool hasStore = true,
+        Action<IdempotencyBuilder>? store = null,
         Action<IReverseProxyApplicationBuilder>? pipeline = null,
         string? policy = "orders",
         string key = "Idempotency",
@@ -65,7 +68,7 @@ internal sealed class YarpHost : IAsyncDisposable
             var idempotency = proxy.AddIdempotency(builder.Configuration.GetSection("Idempotency"));
             if (hasStore)
             {
-                idempotency.UseSqlite(Path.Combine(host._directory.FullName, "keys.db"));
+                (store ?? (builder => builder.UseSqlite(Path.Combine(host._directory.FullName, "keys.db"))))(idempotency);
             }
 
             after?.Invoke(builder.Services);

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Xml.Linq;
 using Idempotency.Storage;
 using Idempotency.Storage.Postgres;
@@ -25,6 +26,16 @@ public sealed class ProjectTests
     public void AStore_StandsOnStorage_AndOnItsOwnClient(Type store, params string[] clients) =>
         Assert.Equal(clients.Append("Idempotency.Storage").Order(StringComparer.Ordinal), ReferencesOf(store.Assembly).Order(StringComparer.Ordinal));
 
+    /// <summary>It sees what is public, as other people's stores do.</summary>
+    [Fact]
+    public void TheContractOfStores_StandsOnStorage_AndIsNoFriendOfIt()
+    {
+        var testing = typeof(StoreContractTests).Assembly;
+
+        Assert.Equal(["Idempotency.Storage"], ReferencesOf(testing));
+        Assert.DoesNotContain(Storage.GetCustomAttributes<InternalsVisibleToAttribute>(), friend => friend.AssemblyName == testing.GetName().Name);
+    }
+
     [Fact]
     public void TheGateway_KnowsNoClientOfAStore() =>
         Assert.DoesNotContain(ReferencesOf(typeof(CommandLine).Assembly), name => name is "StackExchange.Redis" or "Npgsql" or "Microsoft.Data.Sqlite" or "SQLitePCLRaw.core");
@@ -40,6 +51,7 @@ public sealed class ProjectTests
     [InlineData("Idempotency.Storage.Sqlite", "Microsoft.Data.Sqlite", "SQLitePCLRaw.bundle_e_sqlite3", "SQLitePCLRaw.core", "SourceGear.sqlite3")]
     [InlineData("Idempotency.Storage.Redis", "Microsoft.Extensions.Caching.StackExchangeRedis", "StackExchange.Redis")]
     [InlineData("Idempotency.Storage.Postgres", "Npgsql")]
+    [InlineData("Idempotency.Storage.Testing", "xunit.assert", "xunit.extensibility.execution")]
     public void AProject_AsksForItsPackages_AndNoOthers(string project, params string[] packages) =>
         Assert.Equal(packages, ItemsOf(project, "PackageReference").Order(StringComparer.Ordinal));
 

@@ -8,12 +8,14 @@ using Xunit;
 
 namespace Gateway.Tests.Storage;
 
-public sealed class EmbeddedStoreTests : StoreContract
+public sealed class EmbeddedStoreTests : StoreContractTests
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("embedded-store").FullName;
     private readonly FakeTimeProvider _time = new();
 
-    internal override TimeSpan ShortLease => TimeSpan.FromSeconds(30);
+    protected override TimeSpan ShortLease => TimeSpan.FromSeconds(30);
+
+    protected override int HistoryCount => 150;
 
     public override async Task DisposeAsync()
     {
@@ -32,17 +34,6 @@ public sealed class EmbeddedStoreTests : StoreContract
         await using var reopened = Open();
 
         Assert.Equal([1, 2], (await reopened.ClaimAsync(Duplicate(claim), default)).Answer.ToArray());
-    }
-
-    [Fact]
-    public async Task TwoGateways_MayShareTheFile()
-    {
-        await using var other = Open();
-        var claim = NewClaim();
-
-        var results = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => (i % 2 == 0 ? Store : other).ClaimAsync(Duplicate(claim), default).AsTask()));
-
-        Assert.Single(results, result => result.State == ClaimState.Claimed);
     }
 
     [Fact]
@@ -120,9 +111,10 @@ public sealed class EmbeddedStoreTests : StoreContract
             $"x'{claim.Id}', {state}, x'{Convert.ToHexString(claim.Token.ToArray())}', x'{Convert.ToHexString(claim.Fingerprint.ToArray())}'";
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => Task.FromResult<IIdempotencyStore>(Open());
+    /// <summary>All its processes have the clock of their machine.</summary>
+    protected override Task<IIdempotencyStore> OpenAsync(TimeProvider clock) => Task.FromResult<IIdempotencyStore>(Open());
 
-    internal override Task WaitAsync(TimeSpan time)
+    protected override Task WaitAsync(TimeSpan time)
     {
         _time.Advance(time);
         return Task.CompletedTask;

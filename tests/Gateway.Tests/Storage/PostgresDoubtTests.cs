@@ -16,13 +16,13 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
     {
         await using var store = PostgresStores.Open(server.ConnectionString);
         await using var connection = await OpenAsync(server);
-        var (over, slow) = (StoreContract.NewClaim() with { Lease = TimeSpan.FromMilliseconds(1), Retention = TimeSpan.FromMilliseconds(1) }, ClaimToken.Create());
+        var (over, slow) = (StoreContractTests.NewClaim() with { Lease = TimeSpan.FromMilliseconds(1), Retention = TimeSpan.FromMilliseconds(1) }, ClaimToken.Create());
         await store.ClaimAsync(over, default);
         await Task.Delay(20);
         var read = await PostgresRecords.FindAsync(connection, over.Id);
 
         await server.QueryAsync($"DELETE FROM idempotency_records WHERE id = '\\x{over.Id}'");
-        var quick = StoreContract.NewClaim() with { Id = over.Id };
+        var quick = StoreContractTests.NewClaim() with { Id = over.Id };
         await store.ClaimAsync(quick, default);
         var late = quick with { Token = slow };
         var (_, write) = RecordRules.Claim(read.Record, late, read.Now);
@@ -39,11 +39,11 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
     {
         await using var own = await PostgresServer.StartOwnAsync();
         await using var store = PostgresStores.Open(own.ConnectionString, Short);
-        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default));
         await own.QueryAsync("ALTER SYSTEM SET synchronous_standby_names = 'absent'");
         await own.QueryAsync("SELECT pg_reload_conf()");
         await Eventually.TrueAsync(async () => await own.QueryAsync("SHOW synchronous_standby_names") is "absent", "the server waits for a standby");
-        var claim = StoreContract.NewClaim();
+        var claim = StoreContractTests.NewClaim();
 
         // The server process that waits is interrupted: the claim is committed here, and may never be elsewhere.
         var claiming = store.ClaimAsync(claim, default).AsTask();
@@ -55,7 +55,7 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         await own.QueryAsync("ALTER SYSTEM RESET synchronous_standby_names");
         await own.QueryAsync("SELECT pg_reload_conf()");
         Assert.Equal(WriteResult.Done, await PostgresStores.OnceServedAsync(() => store.ReleaseAsync(claim, default)));
-        Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContract.Duplicate(claim), default)).State);
+        Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContractTests.Duplicate(claim), default)).State);
     }
 
     [PostgresFact]
@@ -63,7 +63,7 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
     {
         await using var store = PostgresStores.Open(server.ConnectionString);
         await using var connection = await OpenAsync(server);
-        var claim = StoreContract.NewClaim();
+        var claim = StoreContractTests.NewClaim();
         await store.PingAsync(default);
 
         // The claim's own statement, on a connection that does not commit yet.
@@ -86,8 +86,8 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         var database = new NpgsqlConnectionStringBuilder(own.ConnectionString).Database;
         await using var link = TcpProxy.Start(own.Endpoint);
         await using var store = PostgresStores.Open(own.ConnectionStringVia(link.Endpoint));
-        await store.ClaimAsync(StoreContract.NewClaim(), default);
-        var claim = StoreContract.NewClaim();
+        await store.ClaimAsync(StoreContractTests.NewClaim(), default);
+        var claim = StoreContractTests.NewClaim();
 
         link.BlackHole(TcpDirections.ToClient);
         var claiming = store.ClaimAsync(claim, default).AsTask();
@@ -110,12 +110,12 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         var hosts = new NpgsqlConnectionStringBuilder(server.ConnectionString) { Host = $"{silent.Endpoint},{server.Endpoint}" };
         await using var store = PostgresStores.Open(hosts.ConnectionString, Short);
 
-        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContract.NewClaim(), default));
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContractTests.NewClaim(), default));
 
-        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default))).State);
         for (var i = 0; i < 5; i++)
         {
-            Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContract.NewClaim(), default)).State);
+            Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContractTests.NewClaim(), default)).State);
         }
     }
 
@@ -125,7 +125,7 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         const int PoolSize = 3;
         await using var link = TcpProxy.Start(server.Endpoint);
         await using var store = PostgresStores.Open($"{server.ConnectionStringVia(link.Endpoint)};Maximum Pool Size={PoolSize};Application Name=hanging", Short);
-        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default));
         using var enough = new CancellationTokenSource();
         var load = Enumerable.Range(0, 20).Select(_ => ClaimUntilAsync(store, enough.Token)).ToList();
         await Eventually.TrueAsync(
@@ -136,7 +136,7 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
 
         try
         {
-            Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+            Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default))).State);
         }
         finally
         {
@@ -164,7 +164,7 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         await transaction.RollbackAsync();
 
         await Assert.ThrowsAsync<StoreUnavailableException>(() => looking);
-        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default))).State);
     }
 
     private static async Task ClaimUntilAsync(PostgresStore store, CancellationToken enough)
@@ -173,7 +173,7 @@ public sealed class PostgresDoubtTests(PostgresServer server) : IClassFixture<Po
         {
             try
             {
-                await store.ClaimAsync(StoreContract.NewClaim(), default);
+                await store.ClaimAsync(StoreContractTests.NewClaim(), default);
             }
             catch (StoreUnavailableException)
             {

@@ -36,8 +36,8 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     {
         await using var link = TcpProxy.Start(server.Endpoint);
         await using var store = PostgresStores.Open(server.ConnectionStringVia(link.Endpoint));
-        var claim = StoreContract.NewClaim();
-        await store.ClaimAsync(call == "claim" ? StoreContract.NewClaim() : claim, default);
+        var claim = StoreContractTests.NewClaim();
+        await store.ClaimAsync(call == "claim" ? StoreContractTests.NewClaim() : claim, default);
         var before = await ReadVersionAsync(claim);
 
         link.BlackHole(TcpDirections.ToClient);
@@ -61,7 +61,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         await slow.StartAsync();
         await using var store = PostgresStores.Open(slow.ConnectionString, timeout: TimeSpan.FromSeconds(1));
 
-        var serving = Enumerable.Range(0, 30).Select(_ => PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default)));
+        var serving = Enumerable.Range(0, 30).Select(_ => PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default)));
 
         Assert.All(await Task.WhenAll(serving), found => Assert.Equal(ClaimState.Claimed, found.State));
     }
@@ -84,7 +84,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
             {
                 try
                 {
-                    await store.ClaimAsync(StoreContract.NewClaim(), default);
+                    await store.ClaimAsync(StoreContractTests.NewClaim(), default);
                     Interlocked.Increment(ref served);
                 }
                 catch (StoreUnavailableException)
@@ -115,11 +115,11 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     {
         await using var database = await PostgresServer.NewDatabaseAsync();
         await using var store = PostgresStores.Open(database.ConnectionString);
-        await store.ClaimAsync(StoreContract.NewClaim(), default);
+        await store.ClaimAsync(StoreContractTests.NewClaim(), default);
         await using var blocker = new NpgsqlConnection(database.ConnectionString);
         await blocker.OpenAsync();
         await using var transaction = await blocker.BeginTransactionAsync();
-        var lost = Enumerable.Range(0, 100).Select(_ => StoreContract.NewClaim()).ToList();
+        var lost = Enumerable.Range(0, 100).Select(_ => StoreContractTests.NewClaim()).ToList();
         foreach (var claim in lost)
         {
             await InsertAsync(blocker, claim); // whoever writes one of them waits
@@ -127,7 +127,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
 
         var renewing = store.RenewAsync(lost, default).AsTask();
         await Eventually.TrueAsync(async () => await WaitersAsync() >= 8, "renewals wait");
-        Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContract.NewClaim(), default)).State);
+        Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContractTests.NewClaim(), default)).State);
         await Task.Delay(TimeSpan.FromMilliseconds(200));
 
         Assert.Equal(8, await WaitersAsync());
@@ -143,11 +143,11 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     {
         await using var link = TcpProxy.Start(server.Endpoint);
         await using var store = PostgresStores.Open(server.ConnectionStringVia(link.Endpoint));
-        var first = StoreContract.NewClaim();
+        var first = StoreContractTests.NewClaim();
         await store.ClaimAsync(first, default);
         await store.MarkUncertainAsync(first, default);
         await store.WatchAsync(first.Id, default); // it listens now, so that the next that is held back is the claim's
-        var second = StoreContract.Duplicate(first) with { TakeOver = 1 };
+        var second = StoreContractTests.Duplicate(first) with { TakeOver = 1 };
 
         link.BlackHole(TcpDirections.ToClient);
         var taking = store.ClaimAsync(second, default).AsTask();
@@ -167,7 +167,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     public async Task AConnectionThatIsKilledInTheMiddleOfAClaim_IsReplaced_AndTheClaimIsMadeOnce()
     {
         await using var store = PostgresStores.Open(server.ConnectionString);
-        var claim = StoreContract.NewClaim();
+        var claim = StoreContractTests.NewClaim();
         await store.PingAsync(default);
         await using var blocker = new NpgsqlConnection(server.ConnectionString);
         await blocker.OpenAsync();
@@ -186,13 +186,13 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     public async Task AllConnectionsKilled_BetweenCalls_IsNotNoticed()
     {
         await using var store = PostgresStores.Open(server.ConnectionString);
-        var claims = Enumerable.Range(0, 20).Select(_ => StoreContract.NewClaim()).ToList();
+        var claims = Enumerable.Range(0, 20).Select(_ => StoreContractTests.NewClaim()).ToList();
         await Task.WhenAll(claims.Select(claim => store.ClaimAsync(claim, default).AsTask()));
 
         Assert.InRange(await server.TerminateConnectionsAsync(), 2, 1000);
 
         Assert.All(
-            await Task.WhenAll(claims.Select(claim => store.ClaimAsync(StoreContract.Duplicate(claim), default).AsTask())),
+            await Task.WhenAll(claims.Select(claim => store.ClaimAsync(StoreContractTests.Duplicate(claim), default).AsTask())),
             result => Assert.Equal(ClaimState.InProgress, result.State));
     }
 
@@ -201,7 +201,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     {
         await using var own = await PostgresServer.StartOwnAsync();
         await using var store = PostgresStores.Open(own.ConnectionString, Short);
-        var (held, claims) = (StoreContract.NewClaim(), Enumerable.Range(0, 40).Select(_ => StoreContract.NewClaim()).ToList());
+        var (held, claims) = (StoreContractTests.NewClaim(), Enumerable.Range(0, 40).Select(_ => StoreContractTests.NewClaim()).ToList());
         await PostgresStores.OnceServedAsync(() => store.WatchAsync(held.Id, default)); // it listens now
         await Task.WhenAll(claims[..5].Append(held).Select(claim => PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default))));
         var sessions = await own.QueryAsync($"SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'idempotency-gateway' AND NOT {PostgresStores.IsListener}");
@@ -230,7 +230,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         await using var store = PostgresStores.Open(own.ConnectionString, Short);
         var heard = new ConcurrentQueue<RecordId>();
         store.Changed += heard.Enqueue;
-        await PostgresStores.OnceServedAsync(() => store.WatchAsync(StoreContract.NewClaim().Id, default));
+        await PostgresStores.OnceServedAsync(() => store.WatchAsync(StoreContractTests.NewClaim().Id, default));
 
         await own.PauseAsync();
         await Task.Delay(TimeSpan.FromSeconds(8));
@@ -240,7 +240,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
         await Eventually.TrueAsync(
             async () =>
             {
-                var claim = StoreContract.NewClaim();
+                var claim = StoreContractTests.NewClaim();
                 await PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default));
                 await PostgresStores.OnceServedAsync(() => store.WatchAsync(claim.Id, default));
                 await PostgresStores.OnceServedAsync(() => store.SettleAsync(claim, new byte[] { 1 }, default));
@@ -255,7 +255,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     public async Task TheServerIsLookedAtEachSecond_AlsoWhereAWaitEndsALittleEarly()
     {
         await using var store = PostgresStores.Open(server.ConnectionString, Short, time: new SteppingTime());
-        await PostgresStores.OnceServedAsync(() => store.WatchAsync(StoreContract.NewClaim().Id, default));
+        await PostgresStores.OnceServedAsync(() => store.WatchAsync(StoreContractTests.NewClaim().Id, default));
         var looked = new HashSet<string>();
 
         // Of this database only: other tests' connections come and go on the same server.
@@ -274,8 +274,8 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
     public async Task APoolThatIsExhausted_RefusesInTime_AndServesAgain()
     {
         await using var store = PostgresStores.Open($"{server.ConnectionString};Maximum Pool Size=3", Short);
-        var blocked = Enumerable.Range(0, 3).Select(_ => StoreContract.NewClaim()).ToList();
-        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        var blocked = Enumerable.Range(0, 3).Select(_ => StoreContractTests.NewClaim()).ToList();
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default));
         await using var blocker = new NpgsqlConnection(server.ConnectionString);
         await blocker.OpenAsync();
         await using (await blocker.BeginTransactionAsync())
@@ -286,7 +286,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
             }
 
             var watch = Stopwatch.StartNew();
-            foreach (var call in blocked.Concat(Enumerable.Range(0, 30).Select(_ => StoreContract.NewClaim())).Select(claim => store.ClaimAsync(claim, default).AsTask()).ToList())
+            foreach (var call in blocked.Concat(Enumerable.Range(0, 30).Select(_ => StoreContractTests.NewClaim())).Select(claim => store.ClaimAsync(claim, default).AsTask()).ToList())
             {
                 await Assert.ThrowsAsync<StoreUnavailableException>(() => call);
             }
@@ -297,7 +297,7 @@ public sealed class PostgresFaultTests(PostgresServer server) : IClassFixture<Po
                 "the server has ended what was given up");
         }
 
-        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default))).State);
+        Assert.Equal(ClaimState.Claimed, (await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default))).State);
         Assert.All(await Task.WhenAll(blocked.Select(ReadAsync)), Assert.Null);
     }
 

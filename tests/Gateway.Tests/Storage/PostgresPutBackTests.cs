@@ -20,11 +20,11 @@ public sealed class PostgresPutBackTests
         await own.StartAsync();
         var log = new FakeLogger<PostgresStore>();
         await using var store = PostgresStores.Open(own.ConnectionString, Short, log);
-        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default));
         await own.StopAsync();
         await PostgresInstallation.RunAsync(PostgresInstallation.AsServerUser(new("cp", ["-R", own.DataDirectory, own.DataDirectory + "-copy"])));
         await own.StartAsync();
-        var (running, settled) = (StoreContract.NewClaim(), StoreContract.NewClaim());
+        var (running, settled) = (StoreContractTests.NewClaim(), StoreContractTests.NewClaim());
         await PostgresStores.OnceServedAsync(() => store.ClaimAsync(running, default));
         await PostgresStores.OnceServedAsync(() => store.ClaimAsync(settled, default));
         Assert.Equal(WriteResult.Done, await store.SettleAsync(settled, Answer, default));
@@ -35,10 +35,10 @@ public sealed class PostgresPutBackTests
         await PostgresInstallation.RunAsync(PostgresInstallation.AsServerUser(
             new("sh", ["-c", $"rm -rf '{own.DataDirectory}' && mv '{own.DataDirectory}-copy' '{own.DataDirectory}'"])));
         await own.StartAsync();
-        var found = await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.Duplicate(settled), default));
+        var found = await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.Duplicate(settled), default));
 
         Assert.Equal((ClaimState.Settled, Convert.ToHexString(Answer)), (found.State, Convert.ToHexString(found.Answer.Span)));
-        Assert.Equal(ClaimState.InProgress, (await store.ClaimAsync(StoreContract.Duplicate(running), default)).State);
+        Assert.Equal(ClaimState.InProgress, (await store.ClaimAsync(StoreContractTests.Duplicate(running), default)).State);
         // A server that is slow to start may be found twice.
         var events = log.Collector.GetSnapshot().Select(entry => entry.Id.Id).Where(id => id is 2009 or 2005 or 2008).ToList();
         Assert.Equal([2009, 2005], events.Take(events.IndexOf(2005) + 1).Distinct());
@@ -50,7 +50,7 @@ public sealed class PostgresPutBackTests
         await using var database = await PostgresServer.NewDatabaseAsync();
         await using var busy = PostgresStores.Open(database.ConnectionString, Short);
         await using var idle = PostgresStores.Open(database.ConnectionString, Short);
-        var (ofBusy, ofIdle) = (StoreContract.NewClaim(), StoreContract.NewClaim());
+        var (ofBusy, ofIdle) = (StoreContractTests.NewClaim(), StoreContractTests.NewClaim());
         foreach (var (store, claim) in new[] { (busy, ofBusy), (idle, ofIdle) })
         {
             await PostgresStores.OnceServedAsync(() => store.ClaimAsync(claim, default));
@@ -61,9 +61,9 @@ public sealed class PostgresPutBackTests
         await database.QueryAsync("DROP TABLE idempotency_records, idempotency_secret, idempotency_schema");
 
         // From the first claim on that is served.
-        var found = await PostgresStores.OnceServedAsync(() => busy.ClaimAsync(StoreContract.Duplicate(ofIdle), default));
+        var found = await PostgresStores.OnceServedAsync(() => busy.ClaimAsync(StoreContractTests.Duplicate(ofIdle), default));
         Assert.Equal(ClaimState.Settled, found.State);
-        Assert.Equal(ClaimState.Settled, (await busy.ClaimAsync(StoreContract.Duplicate(ofBusy), default)).State);
+        Assert.Equal(ClaimState.Settled, (await busy.ClaimAsync(StoreContractTests.Duplicate(ofBusy), default)).State);
     }
 
     /// <summary>The write is on its way when the request releases its claim; what comes to light then has no owner.</summary>
@@ -72,12 +72,12 @@ public sealed class PostgresPutBackTests
     {
         await using var database = await PostgresServer.NewDatabaseAsync();
         await using var parts = await Parts.StartAsync(database);
-        var claim = StoreContract.NewClaim();
+        var claim = StoreContractTests.NewClaim();
         parts.Journal.Add(claim, end: null);
         await using var connection = new NpgsqlConnection(database.ConnectionString);
         await connection.OpenAsync();
         await using var transaction = await connection.BeginTransactionAsync();
-        await PostgresRecords.InsertAsync(connection, StoreContract.Duplicate(claim), notAfter: DateTimeOffset.MaxValue.ToUnixTimeMilliseconds());
+        await PostgresRecords.InsertAsync(connection, StoreContractTests.Duplicate(claim), notAfter: DateTimeOffset.MaxValue.ToUnixTimeMilliseconds());
 
         var puttingBack = parts.PutBack.RunAsync();
         await Eventually.TrueAsync(
@@ -87,7 +87,7 @@ public sealed class PostgresPutBackTests
         await puttingBack;
 
         Assert.Equal(0L, await CountLiveAsync(database));
-        Assert.Equal(ClaimState.Claimed, (await parts.Store.ClaimAsync(StoreContract.Duplicate(claim), default)).State);
+        Assert.Equal(ClaimState.Claimed, (await parts.Store.ClaimAsync(StoreContractTests.Duplicate(claim), default)).State);
     }
 
     [PostgresFact]
@@ -95,16 +95,16 @@ public sealed class PostgresPutBackTests
     {
         await using var database = await PostgresServer.NewDatabaseAsync();
         await using var parts = await Parts.StartAsync(database);
-        var claims = Enumerable.Range(0, 8).Select(_ => StoreContract.NewClaim() with { Probe = new byte[] { 9 } }).ToArray();
+        var claims = Enumerable.Range(0, 8).Select(_ => StoreContractTests.NewClaim() with { Probe = new byte[] { 9 } }).ToArray();
         var (running, settled, uncertain, released, half, lostRelease, taken, secondAttempt) =
             (claims[0], claims[1], claims[2], claims[3], claims[4], claims[5], claims[6], claims[7] with { Attempt = 2 });
-        var firstAttempt = StoreContract.Duplicate(secondAttempt) with { Attempt = 1 };
+        var firstAttempt = StoreContractTests.Duplicate(secondAttempt) with { Attempt = 1 };
         foreach (var kept in (ClaimRequest[])[half, lostRelease])
         {
             await parts.Store.ClaimAsync(kept, default); // the claim had reached the standby, its end had not
         }
 
-        var foreign = StoreContract.Duplicate(taken);
+        var foreign = StoreContractTests.Duplicate(taken);
         await parts.Store.ClaimAsync(foreign, default);
         foreach (var claim in claims.Append(firstAttempt))
         {

@@ -32,8 +32,8 @@ public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<P
         var stores = Enumerable.Range(0, 8).Select(_ => PostgresStores.Open(database.ConnectionString)).ToList();
 
         var secrets = await Task.WhenAll(stores.Select(store => store.GetSecretAsync(default).AsTask()));
-        var claim = StoreContract.NewClaim();
-        var results = await Task.WhenAll(stores.Select(store => store.ClaimAsync(StoreContract.Duplicate(claim), default).AsTask()));
+        var claim = StoreContractTests.NewClaim();
+        var results = await Task.WhenAll(stores.Select(store => store.ClaimAsync(StoreContractTests.Duplicate(claim), default).AsTask()));
 
         Assert.All(secrets, secret => Assert.Equal(secrets[0], secret));
         Assert.Single(results, result => result.State == ClaimState.Claimed);
@@ -51,7 +51,7 @@ public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<P
         await database.QueryAsync("UPDATE idempotency_schema SET version = 99");
         await using var store = PostgresStores.Open(database.ConnectionString);
 
-        var e = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContract.NewClaim(), default));
+        var e = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContractTests.NewClaim(), default));
 
         Assert.Contains("version 99", e.Message, StringComparison.Ordinal);
         Assert.Equal(0L, await database.QueryAsync("SELECT count(*) FROM idempotency_records"));
@@ -65,7 +65,7 @@ public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<P
         await database.QueryAsync("ALTER TABLE idempotency_records DROP COLUMN watched");
         await using var store = PostgresStores.Open(database.ConnectionString);
 
-        var e = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContract.NewClaim(), default));
+        var e = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContractTests.NewClaim(), default));
 
         Assert.Contains("watched", e.Message, StringComparison.Ordinal);
     }
@@ -80,7 +80,7 @@ public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<P
         {
             await using var store = PostgresStores.Open(
                 new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = user, Password = "x" }.ConnectionString);
-            var claim = StoreContract.NewClaim();
+            var claim = StoreContractTests.NewClaim();
 
             var e = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(claim, default));
             Assert.Contains("schema.sql", e.Message, StringComparison.Ordinal);
@@ -98,7 +98,7 @@ public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<P
             Assert.Equal([WriteResult.Done], await store.RenewAsync([claim], default));
             Assert.Equal(WriteResult.Done, await store.SettleAsync(claim, new byte[] { 1 }, default));
             Assert.True(await store.ForgetAsync(claim.Id, default));
-            Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContract.Duplicate(claim), default)).State);
+            Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(StoreContractTests.Duplicate(claim), default)).State);
         }
         finally
         {
@@ -112,18 +112,18 @@ public sealed class PostgresSchemaTests(PostgresServer server) : IClassFixture<P
         await using var database = await PostgresServer.NewDatabaseAsync();
         await using var store = PostgresStores.Open(database.ConnectionString);
         var secret = await store.GetSecretAsync(default);
-        var running = StoreContract.NewClaim();
+        var running = StoreContractTests.NewClaim();
         await store.ClaimAsync(running, default);
 
         await database.QueryAsync("DROP TABLE idempotency_records, idempotency_secret, idempotency_schema");
-        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContract.NewClaim(), default));
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContractTests.NewClaim(), default));
 
         // The owner's own write, unless the put-back of its writes was faster.
         var renewed = await PostgresStores.OnceServedAsync(() => store.RenewAsync([running], default));
         Assert.True(renewed[0] is WriteResult.Recreated or WriteResult.Done, $"{renewed[0]}");
         await using var another = PostgresStores.Open(database.ConnectionString);
         Assert.Equal(secret, await another.GetSecretAsync(default));
-        Assert.Equal(ClaimState.InProgress, (await another.ClaimAsync(StoreContract.Duplicate(running), default)).State);
+        Assert.Equal(ClaimState.InProgress, (await another.ClaimAsync(StoreContractTests.Duplicate(running), default)).State);
     }
 
     [PostgresTheory]

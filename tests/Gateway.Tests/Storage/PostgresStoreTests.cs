@@ -6,14 +6,8 @@ using Xunit;
 namespace Gateway.Tests.Storage;
 
 [OnPostgres(ownServer: false)]
-public sealed class PostgresStoreTests(PostgresServer server) : StoreContract, IClassFixture<PostgresServer>
+public sealed class PostgresStoreTests(PostgresServer server) : StoreContractTests, IClassFixture<PostgresServer>
 {
-    /// <summary>The server's clock cannot be moved: short leases are waited for.</summary>
-    internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
-
-    /// <summary>A call takes several round trips, and commits.</summary>
-    internal override int Histories => 40;
-
     [PostgresFact]
     public async Task AnotherInstance_HearsChangesAndDeletions_AlsoAfterItsConnectionWasKilled()
     {
@@ -70,7 +64,5 @@ public sealed class PostgresStoreTests(PostgresServer server) : StoreContract, I
         Assert.Equal(ClaimState.InProgress, (await store.WatchAsync(kept.Id, default))?.State);
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => Task.FromResult<IIdempotencyStore>(PostgresStores.Open(server.ConnectionString));
-
-    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
+    protected override Task<IIdempotencyStore> OpenAsync(TimeProvider clock) => Task.FromResult<IIdempotencyStore>(PostgresStores.Open(server.ConnectionString, time: clock));
 }

@@ -150,7 +150,7 @@ public sealed class PostgresSweepTests(ITestOutputHelper output)
         await using var database = await PostgresServer.NewDatabaseAsync();
         var log = new FakeLogger<PostgresStore>();
         await using var store = PostgresStores.Open(database.ConnectionString, TimeSpan.FromSeconds(1), log);
-        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContract.NewClaim(), default));
+        await PostgresStores.OnceServedAsync(() => store.ClaimAsync(StoreContractTests.NewClaim(), default));
         var reported = log.Collector.GetSnapshot().Count;
         await using var connection = await OpenAsync(database);
         await using var transaction = await connection.BeginTransactionAsync();
@@ -159,7 +159,7 @@ public sealed class PostgresSweepTests(ITestOutputHelper output)
 
         await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.FindUncertainAsync(10, default));
         Assert.Equal(reported, log.Collector.GetSnapshot().Count);
-        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContract.NewClaim(), default));
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.ClaimAsync(StoreContractTests.NewClaim(), default));
 
         Assert.Equal(2000, log.Collector.GetSnapshot()[^1].Id.Id);
     }

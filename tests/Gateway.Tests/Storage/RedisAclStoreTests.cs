@@ -13,16 +13,16 @@ namespace Gateway.Tests.Storage;
 /// use, and that is not in that rule, fails here.
 /// </summary>
 [OnRedis]
-public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContract, IClassFixture<RedisAclServer>
+public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContractTests, IClassFixture<RedisAclServer>
 {
-    internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
+    protected override int HistoryCount => 150;
 
     /// <summary>From the first connection on: claims, an announcement that is waited for, a sweep, a deletion.</summary>
     [RedisFact(ownServer: true)]
     public async Task NothingIsDenied()
     {
         await server.Redis.CommandAsync("ACL", "LOG", "RESET");
-        await using var store = await OpenAsync();
+        await using var store = await OpenAsync(TimeProvider.System);
         var claim = NewClaim() with { Probe = new byte[] { 1 } };
         var isHeard = new TaskCompletionSource();
         store.Changed += _ => isHeard.TrySetResult();
@@ -67,9 +67,7 @@ public sealed class RedisAclStoreTests(RedisAclServer server) : StoreContract, I
         Assert.StartsWith("NOPERM", await server.AskAsUserAsync("SUBSCRIBE", "other"), StringComparison.Ordinal);
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenPatientAsync(server.Settings);
-
-    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
+    protected override Task<IIdempotencyStore> OpenAsync(TimeProvider clock) => RedisStores.OpenPatientAsync(server.Settings, clock);
 }
 
 /// <summary>A server with the documented user.</summary>

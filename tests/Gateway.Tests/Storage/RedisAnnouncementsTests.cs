@@ -28,7 +28,7 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
 
         await link.GetSubscriber().UnsubscribeAllAsync();
         await announcements.FollowAsync(link);
-        Assert.Equal(0, await PublishAsync(server, StoreContract.NewClaim().Id));
+        Assert.Equal(0, await PublishAsync(server, StoreContractTests.NewClaim().Id));
         _time.Advance(RedisAnnouncements.RenewInterval);
         await announcements.FollowAsync(link);
 
@@ -45,7 +45,7 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
         var announcements = NewAnnouncements();
         await announcements.FollowAsync(link);
         await own.CommandAsync("ACL", "SETUSER", "default", "allchannels");
-        Assert.Equal(0, await PublishAsync(own, StoreContract.NewClaim().Id));
+        Assert.Equal(0, await PublishAsync(own, StoreContractTests.NewClaim().Id));
 
         _time.Advance(RedisAnnouncements.RenewInterval);
         await announcements.FollowAsync(link);
@@ -101,7 +101,7 @@ public sealed class RedisAnnouncementsTests(RedisServer server)
 
     private async Task AssertToldAsync(RedisServer at)
     {
-        var id = StoreContract.NewClaim().Id;
+        var id = StoreContractTests.NewClaim().Id;
         await Eventually.TrueAsync(async () => await PublishAsync(at, id) == 1, "subscribed"); // what is done again is not waited for
         await _heard.WaitForAsync(heard => heard == id);
     }

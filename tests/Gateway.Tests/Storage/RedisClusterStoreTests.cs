@@ -6,9 +6,9 @@ namespace Gateway.Tests.Storage;
 
 /// <summary>The same contract on a Cluster of three masters: records are spread over all of them.</summary>
 [OnRedis]
-public sealed class RedisClusterStoreTests(RedisCluster cluster) : StoreContract, IClassFixture<RedisCluster>
+public sealed class RedisClusterStoreTests(RedisCluster cluster) : StoreContractTests, IClassFixture<RedisCluster>
 {
-    internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
+    protected override int HistoryCount => 150;
 
     [RedisFact(ownServer: true)]
     public async Task Claims_AreSpreadOverTheCluster()
@@ -21,7 +21,5 @@ public sealed class RedisClusterStoreTests(RedisCluster cluster) : StoreContract
         Assert.All(await Store.RenewAsync(claims, default), result => Assert.Equal(WriteResult.Done, result));
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenPatientAsync(new() { Configuration = cluster.Configuration });
-
-    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
+    protected override Task<IIdempotencyStore> OpenAsync(TimeProvider clock) => RedisStores.OpenPatientAsync(new() { Configuration = cluster.Configuration }, clock);
 }

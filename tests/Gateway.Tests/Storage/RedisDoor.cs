@@ -35,7 +35,7 @@ internal static class RedisDoor
     public static async Task AssertServesAsync(RedisStoreSettings redis)
     {
         await using var store = await RedisStores.OpenAsync(redis);
-        var claim = StoreContract.NewClaim();
+        var claim = StoreContractTests.NewClaim();
 
         Assert.Equal(ClaimState.Claimed, (await store.ClaimAsync(claim, default)).State);
         Assert.Equal(WriteResult.Done, await store.SettleAsync(claim, new byte[] { 1 }, default));

@@ -2,7 +2,7 @@ using System.Globalization;
 using Gateway.Tests.Support;
 using Idempotency.Storage;
 using Xunit;
-using static Gateway.Tests.Storage.StoreContract;
+using static Idempotency.Storage.Testing.StoreContractTests;
 
 namespace Gateway.Tests.Storage;
 

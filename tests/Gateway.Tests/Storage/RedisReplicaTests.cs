@@ -4,7 +4,7 @@ using Gateway.Tests.Support;
 using Idempotency.Storage;
 using Idempotency.Storage.Redis;
 using Xunit;
-using static Gateway.Tests.Storage.StoreContract;
+using static Idempotency.Storage.Testing.StoreContractTests;
 
 namespace Gateway.Tests.Storage;
 

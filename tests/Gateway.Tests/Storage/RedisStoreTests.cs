@@ -10,10 +10,9 @@ namespace Gateway.Tests.Storage;
 
 [OnRedis(ownServer: false)]
 [Collection(RedisCollection.Name)]
-public sealed class RedisStoreTests(RedisServer server) : StoreContract
+public sealed class RedisStoreTests(RedisServer server) : StoreContractTests
 {
-    /// <summary>The server's clock cannot be moved: short leases are waited for.</summary>
-    internal override TimeSpan ShortLease => TimeSpan.FromMilliseconds(250);
+    protected override int HistoryCount => 150;
 
     [RedisFact]
     public async Task EveryRecord_Expires()
@@ -60,7 +59,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
     [RedisFact]
     public async Task AnotherInstance_HearsChangesAndDeletions()
     {
-        await using var other = await OpenAsync();
+        await using var other = await OpenAsync(TimeProvider.System);
         var heard = new ConcurrentQueue<(string What, RecordId Id)>();
         other.Changed += id => heard.Enqueue(("changed", id));
         other.Forgotten += id => heard.Enqueue(("forgotten", id));
@@ -147,9 +146,7 @@ public sealed class RedisStoreTests(RedisServer server) : StoreContract
             "what is gone leaves the list");
     }
 
-    internal override Task<IIdempotencyStore> OpenAsync() => RedisStores.OpenPatientAsync(new() { Configuration = server.Configuration });
-
-    internal override Task WaitAsync(TimeSpan time) => Task.Delay(time + TimeSpan.FromMilliseconds(20));
+    protected override Task<IIdempotencyStore> OpenAsync(TimeProvider clock) => RedisStores.OpenPatientAsync(new() { Configuration = server.Configuration }, clock);
 
     private static async Task<bool> AnswersAsync(IIdempotencyStore store, RecordId id)
     {

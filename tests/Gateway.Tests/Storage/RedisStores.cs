@@ -10,15 +10,16 @@ namespace Gateway.Tests.Storage;
 internal static class RedisStores
 {
     /// <summary>For tests in which no server is replaced: a machine that stalls for seconds is no reason to doubt the server.</summary>
-    public static Task<IIdempotencyStore> OpenPatientAsync(RedisStoreSettings redis) => OpenAsync(redis, timeout: Bounds.Wait, lookTimeout: Bounds.Wait);
+    public static Task<IIdempotencyStore> OpenPatientAsync(RedisStoreSettings redis, TimeProvider clock) => OpenAsync(redis, timeout: Bounds.Wait, lookTimeout: Bounds.Wait, clock: clock);
 
     public static Task<IIdempotencyStore> OpenAsync(string configuration, ILogger<RedisStore>? logger = null) =>
         OpenAsync(new RedisStoreSettings { Configuration = configuration }, logger);
 
-    public static async Task<IIdempotencyStore> OpenAsync(RedisStoreSettings redis, ILogger<RedisStore>? logger = null, TimeSpan? timeout = null, TimeSpan? lookTimeout = null)
+    public static async Task<IIdempotencyStore> OpenAsync(
+        RedisStoreSettings redis, ILogger<RedisStore>? logger = null, TimeSpan? timeout = null, TimeSpan? lookTimeout = null, TimeProvider? clock = null)
     {
         var settings = new StoreSettings { Kind = StoreKind.Redis, Timeout = timeout ?? TimeSpan.FromSeconds(5), Redis = redis };
-        var store = new RedisStore(settings, TimeProvider.System, logger ?? NullLogger<RedisStore>.Instance, lookTimeout);
+        var store = new RedisStore(settings, clock ?? TimeProvider.System, logger ?? NullLogger<RedisStore>.Instance, lookTimeout);
         var reason = "";
         try
         {

@@ -1,4 +1,3 @@
-using Gateway.Tests.Support;
 using Xunit;
 
 namespace Gateway.Tests.EndToEnd.Policies;

@@ -1,9 +1,8 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using Idempotency.Storage;
 
-namespace Gateway.Tests.Storage;
+namespace Idempotency.Storage.Testing;
 
 /// <summary>
 /// One seeded sequence of store calls on two keys by a few owners, each call compared with <see cref="StoreModel"/>. The same seed is the
@@ -22,8 +21,9 @@ internal sealed class RandomHistory
         _seed = seed;
         _state = (uint)seed * 2654435761u + 1;
         var keys = Enumerable.Range(0, 2).Select(_ => new RecordId(Digest.From(RandomNumberGenerator.GetBytes(Digest.Size)))).ToArray();
+        var digest = Digest.From(RandomNumberGenerator.GetBytes(Digest.Size));
         _owners = [.. Enumerable.Range(0, 6).Select(i => new ClaimRequest(
-            keys[i % 2], ClaimToken.Create(), new Fingerprint(1, new Digest(0, 0, 0, (ulong)(i / 2 % 2))), lease, retention))];
+            keys[i % 2], new ClaimToken(Guid.NewGuid()), new Fingerprint((byte)(i / 2 % 2), digest), lease, retention))];
     }
 
     /// <summary>Makes some calls; returns a description of the first one that differs from the model, or null.</summary>
@@ -40,9 +40,9 @@ internal sealed class RandomHistory
                 10 => ("watch", Describe(_model.Watch(claim.Id)), Describe(await store.WatchAsync(claim.Id, default))),
                 11 => ("forget", $"{_model.Forget(claim.Id)}", $"{await store.ForgetAsync(claim.Id, default)}"),
                 4 => ("renew", _model.Renew(claim).ToString(), (await store.RenewAsync([claim], default))[0].ToString()),
-                5 or 6 => ("settle", _model.End(claim, ClaimEnd.Settle, answer).ToString(), (await store.SettleAsync(claim, new[] { answer }, default)).ToString()),
-                7 => ("uncertain", _model.End(claim, ClaimEnd.MarkUncertain, 0).ToString(), (await store.MarkUncertainAsync(claim, default)).ToString()),
-                _ => ("release", _model.End(claim, ClaimEnd.Release, 0).ToString(), (await store.ReleaseAsync(claim, default)).ToString()),
+                5 or 6 => ("settle", _model.End(claim, ClaimState.Settled, answer).ToString(), (await store.SettleAsync(claim, new[] { answer }, default)).ToString()),
+                7 => ("uncertain", _model.End(claim, ClaimState.Uncertain, 0).ToString(), (await store.MarkUncertainAsync(claim, default)).ToString()),
+                _ => ("release", _model.End(claim, end: null, 0).ToString(), (await store.ReleaseAsync(claim, default)).ToString()),
             };
             _calls.Append(CultureInfo.InvariantCulture, $"owner {owner} {call} {answer} -> {actual}\n");
             if (expected != actual)
@@ -74,7 +74,7 @@ internal sealed class RandomHistory
     }
 
     private static string Describe((ClaimState State, Fingerprint Fingerprint, int Attempt, byte? Answer)? found) =>
-        found is { } it ? $"{it.State} {it.Fingerprint.Digest.D} attempt {it.Attempt} {it.Answer}" : "nothing";
+        found is { } it ? $"{it.State} {it.Fingerprint.Version} attempt {it.Attempt} {it.Answer}" : "nothing";
 
     private static string Describe(ClaimResult? found) =>
         Describe(found is { } it ? (it.State, it.Fingerprint, it.Attempt, it.State == ClaimState.Settled ? it.Answer.Span[0] : null) : null);

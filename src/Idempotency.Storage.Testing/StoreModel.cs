@@ -1,6 +1,4 @@
-using Idempotency.Storage;
-
-namespace Gateway.Tests.Storage;
+namespace Idempotency.Storage.Testing;
 
 /// <summary>The store's contract as a few lines over a dictionary, with a clock of its own: what random histories are compared with.</summary>
 internal sealed class StoreModel
@@ -41,16 +39,19 @@ internal sealed class StoreModel
     public (ClaimState State, Fingerprint Fingerprint, int Attempt, byte? Answer)? Watch(RecordId id) =>
         Find(id) is { IsForgotten: false } entry ? Describe(entry) : null;
 
-    public WriteResult End(ClaimRequest claim, ClaimEnd end, byte answer) => (FindOwn(claim, out var refusal), end) switch
+    /// <param name="claim">The owner's.</param>
+    /// <param name="end">Settled or uncertain; null for a release.</param>
+    /// <param name="answer">When settled.</param>
+    public WriteResult End(ClaimRequest claim, ClaimState? end, byte answer) => (FindOwn(claim, out var refusal), end) switch
     {
         (null, _) when refusal is { } refused => refused,
-        (null, ClaimEnd.Release) => WriteResult.Gone,
-        (null, _) => Put(NewClaim(claim) with { State = StateOf(end), Answer = answer }, claim, WriteResult.Recreated),
-        ({ State: ClaimState.Settled }, ClaimEnd.Settle) => WriteResult.Done,
+        (null, null) => WriteResult.Gone,
+        (null, { } state) => Put(NewClaim(claim) with { State = state, Answer = answer }, claim, WriteResult.Recreated),
+        ({ State: ClaimState.Settled }, ClaimState.Settled) => WriteResult.Done,
         ({ State: ClaimState.Settled }, _) => WriteResult.Settled,
-        ({ State: ClaimState.Uncertain }, ClaimEnd.Release) => WriteResult.Settled,
-        ({ Attempt: 1 }, ClaimEnd.Release) => Remove(claim),
-        ({ } entry, _) => Put(entry with { State = StateOf(end), Answer = answer }, claim, WriteResult.Done),
+        ({ State: ClaimState.Uncertain }, null) => WriteResult.Settled,
+        ({ Attempt: 1 }, null) => Remove(claim),
+        ({ } entry, _) => Put(entry with { State = end ?? ClaimState.Uncertain, Answer = answer }, claim, WriteResult.Done),
     };
 
     public WriteResult Renew(ClaimRequest claim) => FindOwn(claim, out var refusal) switch
@@ -109,6 +110,4 @@ internal sealed class StoreModel
         _entries.Remove(claim.Id);
         return WriteResult.Done;
     }
-
-    private static ClaimState StateOf(ClaimEnd end) => end == ClaimEnd.Settle ? ClaimState.Settled : ClaimState.Uncertain;
 }
