@@ -32,12 +32,12 @@ internal sealed class ChaosRun(ChaosSettings settings, Action<string> log)
         log($"chaos: {settings.CommandLine}");
         var backend = new ChaosBackend(settings.Seed, _clock);
         await using var server = await backend.StartAsync();
-        await using var honest = await HonestBackend.StartAsync(HonestWork.Handshake);
+        await using var honest = await HonestBackend.StartAsync(HonestWork.Handshake, _clock);
         await using var store = ChaosStore.Create(settings.Store);
         await store.StartAsync();
         await using var answers = settings.AnswersApart ? await ChaosAnswers.StartAsync() : null;
         var nodes = await Task.WhenAll(Enumerable.Range(1, settings.Gateways)
-            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, $"https://{honest.TlsEndpoint}", settings.Defects, answers?.Environment)));
+            .Select(number => GatewayNode.StartAsync($"g{number}", store, server.Url, $"https://{honest.TlsEndpoint}", settings, answers?.Environment)));
         try
         {
             using var client = new ChaosClient(nodes, _clock);

@@ -26,7 +26,7 @@ internal sealed class ChaosVerdict(
         var secret = await store.SecretAsync();
         JudgeKeys(secret);
         JudgeTimes();
-        _violations.AddRange(honest.Violations);
+        JudgeHonestWork();
         JudgeGateways(secret);
         await JudgeBytesAsync(store);
         return new ChaosReport(Summary(), _violations);
@@ -41,8 +41,7 @@ internal sealed class ChaosVerdict(
             if (checker.Check(operation) is { Count: > 0 } wrong)
             {
                 _violations.Add(history.Write(operation, RecordOf(operation, secret), wrong));
-                var seenAt = history.SeenAt(operation, wrong);
-                _seenAt = _seenAt < seenAt ? _seenAt : seenAt;
+                SeenAt(history.SeenAt(operation, wrong));
             }
         }
 
@@ -58,6 +57,17 @@ internal sealed class ChaosVerdict(
         _violations.AddRange(operations.SelectMany(operation => promptness.Check(operation.Attempts).Select(wrong => $"VIOLATION, {operation.Key} of {operation.Scope}: {wrong}")));
         _violations.AddRange(promptness.Check(passages).Select(wrong => $"VIOLATION: {wrong}"));
     }
+
+    private void JudgeHonestWork()
+    {
+        foreach (var (at, wrong) in new HonestChecker(injections).Check(honest.History))
+        {
+            _violations.Add($"VIOLATION, honest backend: {wrong}");
+            SeenAt(at);
+        }
+    }
+
+    private void SeenAt(TimeSpan at) => _seenAt = _seenAt < at ? _seenAt : at;
 
     private void JudgeGateways(byte[] secret)
     {
@@ -93,7 +103,7 @@ internal sealed class ChaosVerdict(
             + $"{attempts.Count(attempt => attempt.Answer?.Status == 409)} conflicts (409), {attempts.Count(attempt => attempt.Answer?.Status == 422)} refused bodies (422), "
             + $"{operations.Count(operation => operation.Final?.Problem == "outcome-uncertain")} uncertain keys, {passages.Count} requests without a key, "
             + $"{injections.Count} faults ({faults}), gateway errors ({Errors}), at most {nodes.Max(Mebibytes)} MiB of memory"
-            + (_seenAt is { } seenAt ? $"; first seen in the history of a key after {seenAt.TotalSeconds:F1} s" : "")
+            + (_seenAt is { } seenAt ? $"; first seen in what was executed or answered after {seenAt.TotalSeconds:F1} s" : "")
             + (_violations.Count == 0 ? "" : $"; again: {settings.CommandLine}")
             + string.Concat(Errors.Unforeseen.Select(error => $"; not foreseen: {error}"))
             + $", {_violations.Count} violations";

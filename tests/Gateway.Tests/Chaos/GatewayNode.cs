@@ -47,7 +47,7 @@ internal sealed class GatewayNode : IAsyncDisposable
     public ConcurrentQueue<string> BadExits { get; } = new();
 
     public static async Task<GatewayNode> StartAsync(
-        string name, ChaosStore store, string backend, string honest, string? defects, IReadOnlyDictionary<string, string>? more = null)
+        string name, ChaosStore store, string backend, string honest, ChaosSettings settings, IReadOnlyDictionary<string, string>? more = null)
     {
         var node = new GatewayNode(
             name, store.Endpoint is { } endpoint ? TcpProxy.Start(endpoint) : null, TcpProxy.Start(backend.Replace("http://", "", StringComparison.Ordinal)));
@@ -58,32 +58,38 @@ internal sealed class GatewayNode : IAsyncDisposable
             {
                 chaos = new { Lease = Lease.ToString("c") },
                 brief = new { Lease = Lease.ToString("c"), Retention = Operation.BriefRetention.ToString("c") },
-                honest = HonestWork.Policy(Lease),
+                honest = HonestWork.Probe(Lease, isOld: settings.Program is not null),
+                retried = HonestWork.Retry(Lease),
                 alone = HonestWork.Lock(Lease),
             },
             new GatewayRoute(Operation.LastingPath, url, "chaos", BackendTimeout),
             new GatewayRoute(Operation.BriefPath, url, "brief", BackendTimeout),
-            HonestRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest"),
-            HonestRoute(HonestWork.LockedPath + "/{resource}", honest, "alone"));
+            node.HonestRoute(HonestWork.KeyedPath + "/{operation}", honest, "honest"),
+            node.HonestRoute(HonestWork.RetriedPath + "/{operation}", honest, "retried"),
+            node.HonestRoute(HonestWork.LockedPath + "/{resource}", honest, "alone"));
         var environment = new Dictionary<string, string>(store.Environment) { ["Logging__LogLevel__Gateway"] = "Debug", ["Logging__LogLevel__Idempotency"] = "Debug" };
         foreach (var (setting, value) in more ?? new Dictionary<string, string>())
         {
             environment[setting] = value;
         }
 
-        if (defects is not null)
+        if (settings.Defects is not null)
         {
-            foreach (var (setting, value) in Defects.Environment(defects))
+            foreach (var (setting, value) in Defects.Environment(settings.Defects))
             {
                 environment[setting] = value;
             }
         }
 
-        node._process = await GatewayProcess.StartAsync(config, environment);
+        node._process = await GatewayProcess.StartAsync(config, environment, settings.Program);
         return node;
     }
 
-    private static GatewayRoute HonestRoute(string path, string honest, string policy) => new(path, honest, policy, BackendTimeout, HttpVersion: "1.1") { AcceptsAnyCertificate = true };
+    private GatewayRoute HonestRoute(string path, string honest, string policy) => new(path, honest, policy, BackendTimeout, HttpVersion: "1.1")
+    {
+        AcceptsAnyCertificate = true,
+        Transforms = [new() { ["RequestHeader"] = "X-Gateway", ["Set"] = Name }],
+    };
 
     public async Task TerminateAsync()
     {

@@ -4,13 +4,14 @@ using Gateway.Tests.Support;
 namespace Gateway.Tests.Chaos;
 
 /// <summary>
-/// Clients of a backend that is honest, beside those of the bad one: with keys under <c>Probe</c>, where "absent" counts at once, and with a lock
-/// alone. The gateways reach it without a network that holds bytes back, so that what a gateway sent before it was stopped is there before anybody
+/// Clients of a backend that is honest, beside those of the bad one: with keys under <c>Probe</c>, where "absent" counts at once, with keys under
+/// <c>Retry</c>, and with a lock alone. The gateways reach it without a network that holds bytes back, so that what a gateway sent before it was stopped is there before anybody
 /// asks; what takes long is the handshake before that: whatever runs twice, or at the same time, was sent by a gateway that had slept through its lease.
 /// </summary>
 internal sealed class HonestWork(HonestBackend backend, IReadOnlyList<GatewayNode> nodes) : IDisposable
 {
     public const string KeyedPath = "/honest";
+    public const string RetriedPath = "/retried";
     public const string LockedPath = "/alone";
 
     /// <summary>
@@ -23,19 +24,19 @@ internal sealed class HonestWork(HonestBackend backend, IReadOnlyList<GatewayNod
     private const int Resources = 3;
     private readonly HttpClient _http = KeyedRequests.NewClient();
 
-    /// <summary>What is wrong, in words; nothing when all is well.</summary>
-    public IReadOnlyList<string> Violations =>
-    [
-        .. backend.Repeated.Select(repeated => $"VIOLATION, honest backend: {repeated.Key} was executed {repeated.Value} times"),
-        .. backend.Overlaps == 0 ? (string[])[] : [$"VIOLATION, honest backend: {backend.Overlaps} requests overlapped under a lock"],
-    ];
+    /// <summary>All that the backend did.</summary>
+    public IReadOnlyCollection<HonestExecution> History => backend.History;
 
     /// <summary>The policy below <see cref="KeyedPath"/>, where every operation has a path of its own.</summary>
-    public static object Policy(TimeSpan lease) => new
+    /// <param name="isOld">Of a release that may not know <c>AbsentAfter</c>; to 0.1.0, "absent" counts at once.</param>
+    public static object Probe(TimeSpan lease, bool isOld) => new
     {
         Lease = lease,
-        Uncertain = new { Retries = "Probe", Probe = new { Path = "/status/{key}", AbsentAfter = "00:00:00" } },
+        Uncertain = new { Retries = "Probe", Probe = new { Path = "/status/{key}", AbsentAfter = isOld ? null : "00:00:00" } },
     };
+
+    /// <summary>The policy below <see cref="RetriedPath"/>, where every operation has a path of its own.</summary>
+    public static object Retry(TimeSpan lease) => new { Lease = lease, Uncertain = new { Retries = "Retry" } };
 
     /// <summary>The policy below <see cref="LockedPath"/>.</summary>
     public static object Lock(TimeSpan lease) => new { Lease = lease, Key = Array.Empty<string>(), Lock = new { On = "route:resource" } };
@@ -45,10 +46,10 @@ internal sealed class HonestWork(HonestBackend backend, IReadOnlyList<GatewayNod
     {
         for (var number = 1; !stop.IsCancellationRequested; number++)
         {
-            var key = $"honest-{worker}-{number}";
+            var (key, keyed) = ($"honest-{worker}-{number}", number % 2 == 0 ? RetriedPath : KeyedPath);
             for (var tries = 0; tries < Tries && !stop.IsCancellationRequested; tries++)
             {
-                if (await TrySendAsync(dice.Pick(nodes), $"{KeyedPath}/{key}", key, dice.Milliseconds(200, 1000)) is 200 or 201)
+                if (await TrySendAsync(dice.Pick(nodes), $"{keyed}/{key}", key, dice.Milliseconds(200, 1000)) is 200 or 201)
                 {
                     break;
                 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Security;
@@ -20,17 +21,18 @@ namespace Gateway.Tests.Support;
 internal sealed class HonestBackend : IAsyncDisposable
 {
     private readonly TimeSpan _handshake;
+    private readonly Stopwatch _clock;
     private readonly int _port = LoopbackPorts.Reserve();
     private readonly int _tlsPort = LoopbackPorts.Reserve();
     private readonly ConcurrentDictionary<string, int> _executions = new();
+    private readonly ConcurrentQueue<HonestExecution> _history = new();
     private readonly ConcurrentDictionary<string, int> _running = new();
     private readonly ConcurrentDictionary<string, SyncPoint> _held = new();
     private readonly WebApplication _app;
-    private int _overlaps;
 
-    private HonestBackend(X509Certificate2 certificate, TimeSpan handshake)
+    private HonestBackend(X509Certificate2 certificate, TimeSpan handshake, Stopwatch clock)
     {
-        _handshake = handshake;
+        (_handshake, _clock) = (handshake, clock);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.Zero);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -62,7 +64,10 @@ internal sealed class HonestBackend : IAsyncDisposable
     public Ledger<string> Ledger { get; } = new();
 
     /// <summary>How often a request came while another one to the same path was being worked on.</summary>
-    public int Overlaps => Volatile.Read(ref _overlaps);
+    public int Overlaps => _history.Count(execution => execution.Overlaps);
+
+    /// <summary>All that was executed.</summary>
+    public IReadOnlyCollection<HonestExecution> History => _history;
 
     /// <summary>Keys that were executed more than once, with how often.</summary>
     public IReadOnlyDictionary<string, int> Repeated => _executions.Where(entry => entry.Value > 1).ToDictionary();
@@ -71,12 +76,13 @@ internal sealed class HonestBackend : IAsyncDisposable
     /// How long the handshake of TLS takes, and half of it the work; unless it is nothing, every request needs a connection of its own. So a request is
     /// most of its time between a gateway's decision and its first byte.
     /// </param>
-    public static async Task<HonestBackend> StartAsync(TimeSpan handshake = default)
+    /// <param name="clock">Tells when something was executed; null for one that begins now.</param>
+    public static async Task<HonestBackend> StartAsync(TimeSpan handshake = default, Stopwatch? clock = null)
     {
         using var key = ECDsa.Create();
         var request = new CertificateRequest("CN=honest.example", key, HashAlgorithmName.SHA256);
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch.AddYears(200));
-        var backend = new HonestBackend(X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null), handshake);
+        var backend = new HonestBackend(X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null), handshake, clock ?? Stopwatch.StartNew());
         await Starting.OrDisposedAsync(backend, () => backend._app.StartAsync());
         return backend;
     }
@@ -114,12 +120,11 @@ internal sealed class HonestBackend : IAsyncDisposable
         }
 
         await context.Request.Body.CopyToAsync(Stream.Null);
-        var key = context.Request.Headers["X-Operation"].ToString();
-        if (_running.AddOrUpdate(path, 1, (_, count) => count + 1) > 1)
-        {
-            Interlocked.Increment(ref _overlaps);
-        }
-
+        var headers = context.Request.Headers;
+        var key = headers["X-Operation"].ToString();
+        var attempt = headers["Idempotency-Attempt"] is [{ } number] ? int.Parse(number, CultureInfo.InvariantCulture) : 1;
+        var overlaps = _running.AddOrUpdate(path, 1, (_, count) => count + 1) > 1;
+        _history.Enqueue(new HonestExecution(path, key, attempt, headers["X-Gateway"].ToString(), _clock.Elapsed, overlaps));
         _executions.AddOrUpdate(key, 1, (_, count) => count + 1);
         Ledger.Add(key);
         if (_held.TryGetValue(path, out var held))
