@@ -8,9 +8,6 @@ namespace Idempotency.Storage.Postgres;
 /// </summary>
 internal sealed class PostgresConnections : IAsyncDisposable
 {
-    /// <summary>Calls beyond this many fail at once: a slow server must not fill the memory with waiting requests.</summary>
-    private const int MaxOutstanding = 10_000;
-
     /// <summary>On how many connections a call is tried.</summary>
     private const int MaxTries = 3;
 
@@ -19,9 +16,8 @@ internal sealed class PostgresConnections : IAsyncDisposable
     private readonly PostgresSchema _schema;
     private readonly PostgresServerCheck _check;
     private readonly TimeProvider _time;
-    private readonly ILogger _logger;
-    private int _outstanding;
-    private volatile bool _failing;
+    private readonly StoreCalls _calls;
+    private readonly StoreOutage _outage;
 
     /// <param name="settings">Where the servers are.</param>
     /// <param name="putBack">Writes back what a server may have lost; returns how much that was.</param>
@@ -31,8 +27,9 @@ internal sealed class PostgresConnections : IAsyncDisposable
     {
         _settings = settings;
         _time = time;
-        _logger = logger;
+        _calls = new StoreCalls("PostgreSQL", time);
         _pools = new PostgresPools(settings, LookAsync, time);
+        _outage = new StoreOutage(logger, _pools.Description);
         _schema = new PostgresSchema(_pools.Description, LookAsync, logger);
 
         // A look every second, and one that waits for every host that is silent.
@@ -71,21 +68,14 @@ internal sealed class PostgresConnections : IAsyncDisposable
             RequireVerified();
         }
 
-        if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
-        {
-            Interlocked.Decrement(ref _outstanding);
-            throw new StoreUnavailableException($"more than {MaxOutstanding} calls to PostgreSQL are under way");
-        }
-
         var sending = new Sending { Kind = kind };
         var left = _settings.Timeout - _time.GetElapsedTime(asked);
         try
         {
-            var result = await CountedAsync(call, sending, left).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time, cancellationToken);
-            if (_failing && kind != PostgresCallKind.Background)
+            var result = await _calls.RunAsync(() => TryAsync(call, sending, left), left, cancellationToken);
+            if (kind != PostgresCallKind.Background)
             {
-                _failing = false;
-                StoreLog.Recovered(_logger, Description);
+                _outage.Up();
             }
 
             return result;
@@ -103,44 +93,37 @@ internal sealed class PostgresConnections : IAsyncDisposable
         _schema.Dispose();
     }
 
-    private async Task<T> CountedAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> call, Sending sending, TimeSpan left)
+    private async Task<T> TryAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> call, Sending sending, TimeSpan left)
     {
-        try
+        using var bound = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time);
+        for (var tries = 1; ; tries++)
         {
-            using var bound = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.Zero, _time);
-            for (var tries = 1; ; tries++)
+            var (connection, pool) = await _pools.OpenAsync(asked => sending.Pool = asked, bound.Token);
+            pool.Begin();
+            try
             {
-                var (connection, pool) = await _pools.OpenAsync(asked => sending.Pool = asked, bound.Token);
-                pool.Begin();
-                try
+                await using (connection)
                 {
-                    await using (connection)
-                    {
-                        var result = await CallAsync(connection, call, sending, bound.Token);
-                        pool.Answered(_time.GetTimestamp());
-                        return result;
-                    }
-                }
-                catch (Exception e) when (PostgresErrors.IsConnectionLost(e))
-                {
-                    // The others of the pool are likely dead too.
-                    pool.Source.Clear();
-                    sending.IsInDoubt |= sending.HasBegun;
-                    if (tries == MaxTries || bound.IsCancellationRequested)
-                    {
-                        throw;
-                    }
-                }
-                finally
-                {
-                    pool.End();
-                    pool.Leave();
+                    var result = await CallAsync(connection, call, sending, bound.Token);
+                    pool.Answered(_time.GetTimestamp());
+                    return result;
                 }
             }
-        }
-        finally
-        {
-            Interlocked.Decrement(ref _outstanding);
+            catch (Exception e) when (PostgresErrors.IsConnectionLost(e))
+            {
+                // The others of the pool are likely dead too.
+                pool.Source.Clear();
+                sending.IsInDoubt |= sending.HasBegun;
+                if (tries == MaxTries || bound.IsCancellationRequested)
+                {
+                    throw;
+                }
+            }
+            finally
+            {
+                pool.End();
+                pool.Leave();
+            }
         }
     }
 
@@ -191,11 +174,10 @@ internal sealed class PostgresConnections : IAsyncDisposable
             _ when isLate => $"PostgreSQL gave no answer within {_settings.Timeout.TotalSeconds:0.###} s",
             _ => $"PostgreSQL failed: {PostgresErrors.Describe(e)}",
         };
-        if (!_failing && sending.Kind != PostgresCallKind.Background && _check.IsVerified)
+        if (sending.Kind != PostgresCallKind.Background && _check.IsVerified)
         {
             // A call in the background says nothing about requests, and of a quarantine the log knows already.
-            _failing = true;
-            StoreLog.Failing(_logger, Description, reason);
+            _outage.Down(reason);
         }
 
         return new StoreUnavailableException(reason, e)

@@ -3,15 +3,11 @@ using StackExchange.Redis;
 namespace Idempotency.Storage.Redis;
 
 /// <summary>
-/// Makes the calls. Every one has a timeout of our own, because the client looks at its timeouts once per heartbeat only, and the number of calls
-/// under way is bounded, because the client queues without end.
+/// Makes the calls, bounded by <see cref="StoreCalls"/>: the client looks at its timeouts once per heartbeat only, and queues without end.
 /// </summary>
 internal sealed class RedisCalls(StoreSettings settings, string description, RedisConnection connection, TimeProvider time, ILogger logger)
 {
-    /// <summary>Calls beyond this many fail at once: a slow server must not fill the memory with waiting requests.</summary>
-    private const int MaxOutstanding = 10_000;
-
-    private int _outstanding;
+    private readonly StoreCalls _calls = new("Redis", time);
 
     /// <summary>Runs a script of a fence on the server that it is meant for.</summary>
     /// <returns>Null when another server, or another run of it, has the bucket now. Nothing was executed.</returns>
@@ -58,37 +54,25 @@ internal sealed class RedisCalls(StoreSettings settings, string description, Red
     /// <summary>Every call of the client goes through here: bounded in number and time, and failing in one way.</summary>
     public async Task<T> CallAsync<T>(Func<IDatabase, Task<T>> call, RedisNode? node, TimeSpan timeout, CancellationToken cancellationToken)
     {
-        if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
-        {
-            Interlocked.Decrement(ref _outstanding);
-            throw new StoreUnavailableException($"more than {MaxOutstanding} calls to Redis are under way");
-        }
-
-        Task<T>? underWay = null;
+        var wasMade = false;
         try
         {
-            underWay = call(connection.Database);
-            var result = await underWay.WaitAsync(timeout, time, cancellationToken);
-            node?.CallSucceeded();
+            var result = await _calls.RunAsync(
+                () =>
+                {
+                    var underWay = call(connection.Database);
+                    wasMade = true;
+                    return underWay;
+                },
+                timeout,
+                cancellationToken);
+            node?.Outage.Up();
             return result;
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             // The client throws a dozen types and has its own bugs; whatever it was, the caller got no answer.
-            throw Explain(e, node, timeout, wasMade: underWay is not null);
-        }
-        finally
-        {
-            if (underWay is { IsCompleted: false })
-            {
-                // Given up, but still queued in the client: it counts until the client is done with it.
-                _ = underWay.ContinueWith(
-                    abandoned => Interlocked.Decrement(ref _outstanding), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            }
-            else
-            {
-                Interlocked.Decrement(ref _outstanding);
-            }
+            throw Explain(e, node, timeout, wasMade);
         }
     }
 
@@ -122,7 +106,7 @@ internal sealed class RedisCalls(StoreSettings settings, string description, Red
         if (wasMade && !IsUnknownScript(e))
         {
             // A connection that is not there is the watch's to report.
-            node?.CallFailed(explained.Message);
+            node?.Outage.Down(explained.Message);
         }
 
         return explained;

@@ -24,8 +24,8 @@ internal sealed class RedisConnection : IAsyncDisposable
     private readonly SemaphoreSlim _wake = new(0);
     private readonly RedisBuckets _buckets = new();
     private readonly RedisNodes _nodes;
-    private readonly RedisOutage _outage;
-    private readonly RedisSecret _secret;
+    private readonly StoreOutage _outage;
+    private readonly RedisRecordSecret _secret;
     private readonly RedisLook _look;
     private readonly Task _watch;
     private volatile ConnectionMultiplexer? _multiplexer;
@@ -49,9 +49,9 @@ internal sealed class RedisConnection : IAsyncDisposable
         _time = time;
         _logger = logger;
         _nodes = new RedisNodes(_buckets, time, logger, description);
-        _outage = new RedisOutage(logger, description);
+        _outage = new StoreOutage(logger, description);
         var keys = new RedisKeys(settings.Redis.KeyPrefix);
-        _secret = new RedisSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
+        _secret = new RedisRecordSecret(settings.Redis.KeyPrefix, description, WatchInterval, time, logger, _stop.Token);
         var marks = new RedisMarksReader(keys, _buckets, _secret, lookTimeout, time, _stop.Token);
         _look = new RedisLook(keys, _buckets, marks, _secret, scripts, settings.Redis.Acknowledge == RedisAcknowledge.Replica, putBack, description, lookTimeout, time, logger, _stop.Token);
         _watch = Task.Run(WatchAsync);

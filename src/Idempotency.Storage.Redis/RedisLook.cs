@@ -13,7 +13,7 @@ namespace Idempotency.Storage.Redis;
 /// Every master is looked at for itself: none that is silent or emptied holds up the others.
 /// </summary>
 internal sealed class RedisLook(
-    RedisKeys keys, RedisBuckets buckets, RedisMarksReader marksOf, RedisSecret secret, IReadOnlyList<RedisScript> scripts, bool isAcknowledged, RedisPutBack putBack,
+    RedisKeys keys, RedisBuckets buckets, RedisMarksReader marksOf, RedisRecordSecret secret, IReadOnlyList<RedisScript> scripts, bool isAcknowledged, RedisPutBack putBack,
     string description, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
 {
     /// <summary>Twice the time in which every gateway notices: their watches run every second.</summary>

@@ -4,7 +4,7 @@ using StackExchange.Redis;
 namespace Idempotency.Storage.Redis;
 
 /// <summary>Reads the marks of buckets from one server, and sets new epochs there where it may have lost writes.</summary>
-internal sealed class RedisMarksReader(RedisKeys keys, RedisBuckets buckets, RedisSecret secret, TimeSpan timeout, TimeProvider time, CancellationToken stop)
+internal sealed class RedisMarksReader(RedisKeys keys, RedisBuckets buckets, RedisRecordSecret secret, TimeSpan timeout, TimeProvider time, CancellationToken stop)
 {
     /// <summary>How many are read at a time: each has a time limit of its own.</summary>
     private const int Batch = 128;

@@ -9,7 +9,6 @@ namespace Idempotency.Storage.Redis;
 internal sealed class RedisNode(EndPoint endPoint, RedisBuckets buckets, TimeProvider time, ILogger logger, string description)
 {
     private int _doubts;
-    private volatile bool _isFailing;
 
     public EndPoint EndPoint => endPoint;
 
@@ -58,6 +57,9 @@ internal sealed class RedisNode(EndPoint endPoint, RedisBuckets buckets, TimePro
     /// <summary>Its buckets must be listed anew: slots moved, or an epoch was not the expected one.</summary>
     public bool MustList { get; set; }
 
+    /// <summary>Of calls to it. (That looks fail is said by the watch.)</summary>
+    public StoreOutage Outage { get; } = new(logger, description);
+
     /// <summary>Why its buckets are closed, for errors and readiness.</summary>
     public string Obstacle { get; set; } = "not looked at yet";
 
@@ -72,24 +74,5 @@ internal sealed class RedisNode(EndPoint endPoint, RedisBuckets buckets, TimePro
     {
         Interlocked.Increment(ref _doubts);
         buckets.Close(this);
-    }
-
-    /// <summary>Calls to it failed: said once, until one succeeds. (That looks fail is said by the watch.)</summary>
-    public void CallFailed(string reason)
-    {
-        if (!_isFailing)
-        {
-            _isFailing = true;
-            StoreLog.Failing(logger, description, reason);
-        }
-    }
-
-    public void CallSucceeded()
-    {
-        if (_isFailing)
-        {
-            _isFailing = false;
-            StoreLog.Recovered(logger, description);
-        }
     }
 }

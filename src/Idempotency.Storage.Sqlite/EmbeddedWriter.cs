@@ -27,18 +27,17 @@ internal sealed class EmbeddedWriter : IDisposable
 
     private readonly EmbeddedStoreSettings _settings;
     private readonly TimeProvider _time;
-    private readonly ILogger _logger;
+    private readonly StoreOutage _outage;
     private readonly Channel<IEmbeddedOperation> _queue = Channel.CreateBounded<IEmbeddedOperation>(new BoundedChannelOptions(MaxWaiting) { SingleReader = true });
     private readonly Thread _thread;
     private SqliteConnection? _connection;
     private RecordTable? _table;
-    private bool _failing;
 
     public EmbeddedWriter(EmbeddedStoreSettings settings, TimeProvider time, ILogger logger)
     {
         _settings = settings;
         _time = time;
-        _logger = logger;
+        _outage = new StoreOutage(logger, settings.Path);
         _thread = new Thread(Run) { IsBackground = true, Name = "embedded store" };
         _thread.Start();
     }
@@ -105,12 +104,7 @@ internal sealed class EmbeddedWriter : IDisposable
 
             _table.Commit();
 
-            if (_failing)
-            {
-                _failing = false;
-                StoreLog.Recovered(_logger, _settings.Path);
-            }
-
+            _outage.Up();
             foreach (var operation in batch)
             {
                 operation.Committed();
@@ -133,11 +127,7 @@ internal sealed class EmbeddedWriter : IDisposable
 
     private void Fail(List<IEmbeddedOperation> batch, Exception e)
     {
-        if (!_failing)
-        {
-            _failing = true;
-            StoreLog.Failing(_logger, _settings.Path, e.Message);
-        }
+        _outage.Down(e.Message);
 
         var exception = new StoreUnavailableException($"the embedded store {_settings.Path} failed: {e.Message}", e) { MayHaveTakenEffect = true };
         foreach (var operation in batch)

@@ -284,13 +284,9 @@ internal class LeaseKeeper : IHostedService, IDisposable
         {
             StoreLog.ClaimRecreated(_logger, claim.Request.Id.Short);
         }
-        else if (result == WriteResult.Foreign && !claim.IsReleased)
+        else
         {
-            StoreLog.ClaimForeign(_logger, claim.Request.Id.Short);
-        }
-        else if (result == WriteResult.TakenOver && !claim.IsReleased)
-        {
-            StoreLog.ClaimTakenOver(_logger, claim.Request.Id.Short);
+            StoreLog.TryAnothers(_logger, claim.Request, result, claim.IsReleased);
         }
     }
 }

@@ -90,17 +90,8 @@ internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, IL
         {
             var result = await store.EndAsync(entry.Claim, entry.End, entry.Answer);
             Remove(entry);
-            if (result == WriteResult.Foreign && entry.End != ClaimEnd.Release)
+            if (!StoreLog.TryAnothers(logger, entry.Claim, result, entry.End == ClaimEnd.Release))
             {
-                StoreLog.ClaimForeign(logger, entry.Claim.Id.Short);
-            }
-            else if (result == WriteResult.TakenOver && entry.End != ClaimEnd.Release)
-            {
-                StoreLog.ClaimTakenOver(logger, entry.Claim.Id.Short);
-            }
-            else
-            {
-                // A release that meets another owner only comes late: the key was free before.
                 StoreLog.SettledLate(logger, entry.Claim.Id.Short);
             }
 

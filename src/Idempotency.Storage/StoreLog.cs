@@ -3,6 +3,23 @@ namespace Idempotency.Storage;
 /// <summary>Log events of the stores and of lease keeping: ids 2000 to 2099.</summary>
 internal static partial class StoreLog
 {
+    /// <summary>Says so when a write found that the claim is another's. A release that does only comes late: the key was free before.</summary>
+    /// <returns>False when there was nothing to say.</returns>
+    public static bool TryAnothers(ILogger logger, in ClaimRequest claim, WriteResult result, bool isRelease)
+    {
+        switch (result)
+        {
+            case WriteResult.Foreign when !isRelease:
+                ClaimForeign(logger, claim.Id.Short);
+                return true;
+            case WriteResult.TakenOver when !isRelease:
+                ClaimTakenOver(logger, claim.Id.Short);
+                return true;
+            default:
+                return false;
+        }
+    }
+
     [LoggerMessage(2000, LogLevel.Warning, "The store {Store} is failing: {Reason}. Keyed requests are refused until it recovers.")]
     public static partial void Failing(ILogger logger, string store, string reason);
 

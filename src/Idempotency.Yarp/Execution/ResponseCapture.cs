@@ -58,7 +58,7 @@ internal sealed class ResponseCapture(
             return isOver() ? throw new OperationCanceledException("nobody reads the answer any more") : Inner.Stream.WriteAsync(buffer, cancellationToken);
         }
 
-        if (ReasonNotToKeep(buffer.Length) is var reason and not TombstoneReason.None)
+        if (ReasonToPassThrough(buffer.Length) is var reason and not TombstoneReason.None)
         {
             return PassThroughAsync(reason, buffer, cancellationToken);
         }
@@ -85,7 +85,7 @@ internal sealed class ResponseCapture(
 
     private bool IsEventStream => context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) is true;
 
-    private TombstoneReason ReasonNotToKeep(int count)
+    private TombstoneReason ReasonToPassThrough(int count)
     {
         if (!_started)
         {

@@ -7,7 +7,7 @@ namespace Idempotency.Storage.Redis;
 /// The secret of record ids that all instances share. Whoever comes first makes it; every bucket keeps a copy, so that no single server of a
 /// Cluster is needed to know it, and whoever knows it puts it back where it was lost.
 /// </summary>
-internal sealed class RedisSecret(string keyPrefix, string description, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
+internal sealed class RedisRecordSecret(string keyPrefix, string description, TimeSpan timeout, TimeProvider time, ILogger logger, CancellationToken stop)
 {
     private readonly RedisKey _key = keyPrefix + "secret";
     private readonly RedisKeys _keys = new(keyPrefix);
