@@ -24,6 +24,11 @@ while (($# > 0)); do
   shift 2
 done
 
+if [[ -n "$program" && -n "$defects" ]]; then
+  echo "chaos.sh: --defects are of this build, and --program is another" >&2
+  exit 2
+fi
+
 work="$(mktemp -d)"
 tail=
 trap '[[ -n "$tail" ]] && kill "$tail" 2>/dev/null; rm -rf "$work"' EXIT

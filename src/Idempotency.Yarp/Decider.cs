@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Idempotency.Storage;
 using Idempotency.Yarp.Forwarding;
 using Idempotency.Yarp.Policies;
-using Microsoft.AspNetCore.Http.Features;
 
 namespace Idempotency.Yarp;
 
@@ -16,12 +15,12 @@ internal sealed class Decider(
 
         // 3. Key; one that stands in the body is read after that.
         var key = policy.KeyIsInBody ? default : RequestKey.Read(values, policy);
-        if (!policy.KeyIsInBody && DecideByKey(context.Request, policy, key) is { } early)
+        if (!policy.KeyIsInBody && UnfitRequests.DecideByKey(context.Request, policy, key) is { } early)
         {
             return early;
         }
 
-        if (IsUpgrade(context))
+        if (UnfitRequests.IsUpgrade(context))
         {
             return new Decision.Refuse(Problem.UpgradeNotSupported);
         }
@@ -35,14 +34,14 @@ internal sealed class Decider(
         (var read, request.Body) = await bodies.ReadAsync(context, policy);
         if (read != BodyRead.Ok)
         {
-            return DecideByBody(read, policy);
+            return UnfitRequests.DecideByBody(read, policy);
         }
 
         values.Content = policy.ParsesBody ? await RequestContent.ParseAsync(context.Request.ContentType, request.Body!.Bytes) : null;
         if (policy.KeyIsInBody)
         {
             key = RequestKey.Read(values, policy);
-            if (DecideByKey(context.Request, policy, key) is { } late)
+            if (UnfitRequests.DecideByKey(context.Request, policy, key) is { } late)
             {
                 return late;
             }
@@ -55,11 +54,11 @@ internal sealed class Decider(
 
         try
         {
-            return await (key.Parse == KeyParse.Missing ? LockAsync(request, policy.Lock, claim: null) : ClaimAsync(request, key.Value));
+            return await (key.Parse == KeyParse.Missing ? AdmitAsync(request, policy.Lock, claim: null) : ClaimAsync(request, key.Value));
         }
         catch (StoreUnavailableException)
         {
-            return policy.StoreDown == StoreDown.Bypass ? Decision.Bypass.Instance : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.StoreRetryAfter);
+            return policy.StoreDown == StoreDown.Bypass ? Decision.Bypass.Instance : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.SoonRetryAfter);
         }
     }
 
@@ -91,12 +90,12 @@ internal sealed class Decider(
         var result = found.Result;
         if (!RequestFingerprint.Knows(result.Fingerprint.Version))
         {
-            return new Decision.Refuse(Problem.StoreUnavailable, "The key was recorded by a newer release of the gateway. Nothing was forwarded.", Refusals.StoreRetryAfter, id);
+            return new Decision.Refuse(Problem.StoreUnavailable, "The key was recorded by a newer release of the gateway. Nothing was forwarded.", Refusals.SoonRetryAfter, id);
         }
 
         if (!await fingerprint.IsSameAsync(result.Fingerprint))
         {
-            return new Decision.Refuse(Problem.KeyReused, DetailOf(fingerprint.DifferencesFrom(result.Fingerprint)), Record: id);
+            return new Decision.Refuse(Problem.KeyReused, UnfitRequests.DetailOf(fingerprint.DifferencesFrom(result.Fingerprint)), Record: id);
         }
 
         switch (result.State)
@@ -106,7 +105,7 @@ internal sealed class Decider(
                 await keys.ReleaseAsync(keys.Hold(found));
                 return new Decision.Refuse(Problem.KeyExpired, Record: id);
             case ClaimState.Claimed:
-                return await LockAsync(request, terms.Lock, keys.Hold(found));
+                return await AdmitAsync(request, terms.Lock, keys.Hold(found));
             case ClaimState.Settled:
                 return records.Read(policy, found);
             case ClaimState.InProgress:
@@ -119,7 +118,7 @@ internal sealed class Decider(
     }
 
     /// <exception cref="StoreUnavailableException">Nothing is held.</exception>
-    private async Task<Decision> LockAsync(CoveredRequest request, LockPolicy? wanted, HeldClaim? claim)
+    private async Task<Decision> AdmitAsync(CoveredRequest request, LockPolicy? wanted, HeldClaim? claim)
     {
         var (policy, isKept) = (request.Policy, false);
         try
@@ -131,7 +130,8 @@ internal sealed class Decider(
                 attempt = await locks.AcquireAsync(request.Values, policy, wanted, request.Context.RequestAborted);
                 if (attempt.Held is null)
                 {
-                    return await ReleaseAsync(RefusalOf(attempt));
+                    var refusal = UnfitRequests.DecideByLock(attempt);
+                    return claim is null ? refusal : (refusal with { Record = claim.Request.Id }).GivenKey(await keys.ReleaseAsync(claim), policy);
                 }
             }
 
@@ -139,7 +139,8 @@ internal sealed class Decider(
             if (drain.HasBegun)
             {
                 await (attempt.Held?.EndAsync(isBackendDone: true) ?? default); // nothing was sent
-                return await ReleaseAsync(new Decision.Refuse(Problem.ShuttingDown, RetryAfter: Refusals.DrainRetryAfter));
+                await (claim is null ? default : keys.ReleaseAsync(claim));
+                return new Decision.Refuse(Problem.ShuttingDown, RetryAfter: Refusals.DrainRetryAfter, Record: claim?.Request.Id);
             }
 
             isKept = true;
@@ -152,53 +153,5 @@ internal sealed class Decider(
                 await keys.ReleaseAsync(claim); // nothing was sent
             }
         }
-
-        async Task<Decision> ReleaseAsync(Decision.Refuse refusal) =>
-            claim is null ? refusal : (refusal with { Record = claim.Request.Id }).For(await keys.ReleaseAsync(claim), policy);
     }
-
-    private static Decision.Refuse RefusalOf(LockAttempt attempt) =>
-        attempt.Defect is { } defect ? new(Problem.RequestInvalid, defect) : new(Problem.ResourceLocked, RetryAfter: attempt.RetryAfter);
-
-    /// <returns>What becomes of a request that has no usable key, or about which something else cannot be trusted; null when it goes on.</returns>
-    private static Decision? DecideByKey(HttpRequest request, IdempotencyPolicy policy, RequestKey key)
-    {
-        if (key.Parse == KeyParse.Invalid)
-        {
-            return new Decision.Refuse(Problem.KeyInvalid, key.Reason);
-        }
-
-        if (RequestChecks.FindDefect(request, policy) is { } defect)
-        {
-            return new Decision.Refuse(Problem.RequestInvalid, defect);
-        }
-
-        return key.Parse switch
-        {
-            KeyParse.Missing when policy.Key.Count == 0 || (policy.Mode == PolicyMode.Optional && policy.Lock is not null) => null, // no key, but a lock
-            KeyParse.Missing when policy.Mode == PolicyMode.Optional => Decision.PassOn.Instance,
-            KeyParse.Missing => new Decision.Refuse(Problem.KeyMissing, policy.IsDefaultKey ? null : $"Expected one of: {string.Join(", ", policy.Key)}."),
-            _ => null,
-        };
-    }
-
-    private static Decision.Refuse DecideByBody(BodyRead read, IdempotencyPolicy policy) => read switch
-    {
-        BodyRead.TooLarge => new(Problem.RequestTooLarge, $"The body is larger than {policy.MaxRequestBodyBytes} bytes (MaxRequestBodyBytes of the policy {policy.Name})."),
-        BodyRead.NoRoom => new(Problem.RequestNotBuffered, RetryAfter: Refusals.StoreRetryAfter),
-        BodyRead.Lost => new(Problem.RequestNotBuffered, RetryAfter: Refusals.StoreRetryAfter) { IsFinal = true },
-        BodyRead.TimedOut => new(Problem.RequestTimeout) { IsFinal = true },
-        BodyRead.Malformed => new(Problem.RequestInvalid, "The size of a chunk is not valid.") { IsFinal = true },
-        _ => throw new UnreachableException(),
-    };
-
-    /// <summary>In words for the client; null where it is not known what differs.</summary>
-    private static string? DetailOf(IReadOnlyList<string> differences) => differences.Count == 0
-        ? null
-        : $"The key belongs to another request. What differs: {string.Join(", ", differences)}. Use a fresh key for a new operation, or repeat the original request unchanged.";
-
-    /// <summary>YARP would forward it as a GET. Offers of h2c, which curl makes, are not followed and harmless.</summary>
-    private static bool IsUpgrade(HttpContext context) =>
-        context.Features.Get<IHttpUpgradeFeature>() is { IsUpgradableRequest: true }
-        && !context.Request.Headers.Upgrade.ToString().StartsWith("h2c", StringComparison.OrdinalIgnoreCase);
 }

@@ -10,7 +10,7 @@ internal abstract record Decision
     {
     }
 
-    /// <summary>On to the backend as if there were no policy.</summary>
+    /// <summary>On to the backend unprotected: there is no key and none is asked for, or the policy only observes.</summary>
     public sealed record PassOn : Decision
     {
         public static readonly PassOn Instance = new();
@@ -46,7 +46,7 @@ internal abstract record Decision
         public Dictionary<string, object?>? Members { get; init; }
 
         /// <summary>What is left of the request cannot be forwarded, whatever the policy's mode.</summary>
-        public bool IsFinal { get; init; }
+        public bool CannotBeForwarded { get; init; }
 
         /// <summary>
         /// The same where the key is free. Where it is not, nobody may be told so: they would use another key, and what an earlier attempt did
@@ -54,10 +54,10 @@ internal abstract record Decision
         /// </summary>
         /// <param name="key">What became of the key.</param>
         /// <param name="policy">Whose lease another request holds, if one does.</param>
-        public Refuse For(ReleasedKey key, IdempotencyPolicy policy) => key switch
+        public Refuse GivenKey(ReleasedKey key, IdempotencyPolicy policy) => key switch
         {
             ReleasedKey.Uncertain => new(Problem.OutcomeUncertain, "This request was not sent. An earlier one with this key may have taken effect, and nobody knows yet. Repeat it with the same key, not with another.", Record: Record),
-            ReleasedKey.FreeLater => new(Problem.StoreUnavailable, "This request was not sent. The store did not confirm that its key is free, so that it may seem to be in use for a while. Repeat it with the same key after the time in Retry-After.", Refusals.StoreRetryAfter, Record),
+            ReleasedKey.FreeLater => new(Problem.StoreUnavailable, "This request was not sent. The store did not confirm that its key is free, so that it may seem to be in use for a while. Repeat it with the same key after the time in Retry-After.", Refusals.SoonRetryAfter, Record),
             ReleasedKey.Taken => new(Problem.InProgress, "This request was not sent, because another one with this key went first. Repeat it with the same key after the time in Retry-After.", policy.Lease, Record),
             _ => this,
         };

@@ -6,7 +6,7 @@ namespace Idempotency.Yarp;
 
 /// <summary>
 /// Makes a route idempotent. The numbers of the steps are those of ARCHITECTURE.md; YARP has found the route before (step 1), and
-/// <see cref="ClaimedForward"/> does the rest (steps 9 to 12).
+/// <see cref="ClaimedForward"/>, or <see cref="LockedForward"/> where there is no key, does the rest (steps 9 to 12).
 /// </summary>
 internal sealed class IdempotencyMiddleware(
     RequestDelegate next,
@@ -17,7 +17,7 @@ internal sealed class IdempotencyMiddleware(
     Observation observation,
     Replays replays,
     Refusals refusals,
-    Forwards forwards,
+    ForwardRunner forwards,
     RequestJournal journal)
 {
     // 2. Gate.

@@ -67,7 +67,7 @@ internal static class IdempotencyServices
         services.AddSingleton<Observation>();
         services.AddSingleton<Refusals>();
         services.AddSingleton<Replays>();
-        services.AddSingleton<Forwards>();
+        services.AddSingleton<ForwardRunner>();
 
         var host = services.Last(service => service.ServiceType == typeof(IForwarderHttpClientFactory));
         services.AddSingleton<IForwarderHttpClientFactory>(provider => new BackendClientFactory(HostsFactory(provider, host), fieldEncoding, passesTraces));

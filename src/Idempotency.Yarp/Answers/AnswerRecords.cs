@@ -42,7 +42,7 @@ internal sealed class AnswerRecords(RecordSeal seal, AnswersApart apart, Request
         if (parse != RecordParse.Ok)
         {
             journal.UnusableRecord(policy, key.Id, parse);
-            return new Decision.Refuse(Problem.StoreUnavailable, "The recorded answer cannot be read. Nothing was forwarded.", Refusals.StoreRetryAfter, key.Id);
+            return new Decision.Refuse(Problem.StoreUnavailable, "The recorded answer cannot be read. Nothing was forwarded.", Refusals.SoonRetryAfter, key.Id);
         }
 
         return stored.Tombstone == TombstoneReason.None ? new Decision.Replay(key, stored) : NotKept(key.Id, stored, stored.Tombstone.ToString());
@@ -59,7 +59,7 @@ internal sealed class AnswerRecords(RecordSeal seal, AnswersApart apart, Request
         {
             BodyFetch.Read => replay with { Answer = stored with { Body = fetched.Body, Apart = null } },
             BodyFetch.Unreachable => new Decision.Refuse(
-                Problem.StoreUnavailable, "The request was executed, and its recorded answer cannot be fetched at the moment. Repeat it with the same key.", Refusals.StoreRetryAfter, id),
+                Problem.StoreUnavailable, "The request was executed, and its recorded answer cannot be fetched at the moment. Repeat it with the same key.", Refusals.SoonRetryAfter, id),
             _ => NotKept(id, stored, fetched.End.ToString()),
         };
     }

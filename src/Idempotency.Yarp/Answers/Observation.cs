@@ -3,7 +3,7 @@ using Idempotency.Yarp.Policies;
 
 namespace Idempotency.Yarp;
 
-/// <summary>A policy that observes changes no answer: it tells what would have happened beside the backend's own, and the request is forwarded.</summary>
+/// <summary>A policy that observes changes no answer: it tells what would have happened beside the backend's own, and the request is forwarded if it still can be.</summary>
 internal sealed class Observation(RequestJournal journal)
 {
     /// <returns>What happens in the decision's place.</returns>
@@ -13,7 +13,7 @@ internal sealed class Observation(RequestJournal journal)
         {
             Decision.Forward => "forwarded",
             Decision.Replay => "replayed", // whether a body that is kept apart is still there is not looked at
-            Decision.Refuse { IsFinal: false } refusal => refusal.Problem.Slug,
+            Decision.Refuse { CannotBeForwarded: false } refusal => refusal.Problem.Slug,
             _ => null,
         };
         if (would is null)

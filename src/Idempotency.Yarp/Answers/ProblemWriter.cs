@@ -32,5 +32,18 @@ internal static class ProblemWriter
         return TypedResults.Problem(text, refusal.Record is { } id ? InstancePrefix + id.Short : null, code, problem.Title, problem.Type, all).ExecuteAsync(context);
     }
 
+    /// <summary>In place of an answer that stands in the response and has not begun; what that says of the key stays.</summary>
+    public static Task ReplaceAsync(HttpContext context, Decision.Refuse refusal)
+    {
+        var status = context.Response.Headers[GatewayHeaders.Status];
+        context.Response.Clear();
+        if (status.Count > 0)
+        {
+            context.Response.Headers[GatewayHeaders.Status] = status;
+        }
+
+        return WriteAsync(context, refusal);
+    }
+
     private static string ErrorType(Problem problem) => problem.Status >= 500 ? "api_error" : problem.IsOfTheKey ? "idempotency_error" : "invalid_request_error";
 }

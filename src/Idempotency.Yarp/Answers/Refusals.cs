@@ -2,11 +2,11 @@ using Idempotency.Yarp.Policies;
 
 namespace Idempotency.Yarp;
 
-/// <summary>Answers requests that are not forwarded with a problem: one log line, one count, and when to come again.</summary>
+/// <summary>Answers requests that are not forwarded with a problem, and says when to come again.</summary>
 internal sealed class Refusals(RouteTimes times, RequestJournal journal)
 {
-    /// <summary>When to ask again after the store failed: about as long as it takes to reconnect.</summary>
-    public static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(2);
+    /// <summary>When to ask again where the store failed or there was no room: about as long as it takes to reconnect.</summary>
+    public static readonly TimeSpan SoonRetryAfter = TimeSpan.FromSeconds(2);
 
     /// <summary>Another instance can take the request at once.</summary>
     public static readonly TimeSpan DrainRetryAfter = TimeSpan.FromSeconds(1);

@@ -23,7 +23,7 @@ internal sealed class Replays(AnswerRecords records, NearCopies copies, BufferBu
         if (near is null && !budget.TryTakeForReplay(answer.Body.Length))
         {
             await refusals.AnswerAsync(context, policy, new Decision.Refuse(
-                Problem.StoreUnavailable, "The request was executed, and there is no room to give its recorded answer at the moment. Repeat it with the same key.", Refusals.StoreRetryAfter, key.Id));
+                Problem.StoreUnavailable, "The request was executed, and there is no room to give its recorded answer at the moment. Repeat it with the same key.", Refusals.SoonRetryAfter, key.Id));
             return;
         }
 

@@ -3,7 +3,7 @@ using Idempotency.Yarp.Policies;
 
 namespace Idempotency.Yarp;
 
-/// <summary>What a request does to get its key. One whose policy observes does nothing: it waits for nobody, takes over nothing and locks nothing.</summary>
+/// <summary>What a request does to get its key beyond claiming it. Under Observe: no wait, no take-over, no lock.</summary>
 /// <param name="Wait">The longest that it waits for the first request's end.</param>
 /// <param name="Retries">What it does when the first request's outcome is uncertain.</param>
 /// <param name="Lock">What it locks; null for nothing.</param>

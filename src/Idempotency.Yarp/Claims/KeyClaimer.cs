@@ -46,7 +46,7 @@ internal sealed class KeyClaimer(IIdempotencyStore store, NearCopies copies, Rec
             if (found.State == ClaimState.Uncertain && terms.Retries != UncertainRetries.Refuse && await fingerprint.IsSameAsync(found.Fingerprint))
             {
                 askedAt = leases.Now;
-                found = await recovery.RecoverAsync(policy, claim, found, question, cancellationToken);
+                found = await recovery.RecoverAsync(policy, terms.Retries, claim, found, question, cancellationToken);
                 if (found.State == ClaimState.InProgress)
                 {
                     // The sweeper, or another retry, was faster: what it finds out is the answer.

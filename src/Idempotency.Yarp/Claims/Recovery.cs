@@ -11,7 +11,8 @@ namespace Idempotency.Yarp;
 internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, BackendProbe probe, AnswerRecords records, RequestJournal journal)
 {
     /// <summary>For a retry.</summary>
-    /// <param name="policy">What to do.</param>
+    /// <param name="policy">How to ask.</param>
+    /// <param name="retries">What to do.</param>
     /// <param name="claim">The retry's claim, which found the key uncertain.</param>
     /// <param name="found">What it found.</param>
     /// <param name="question">What to ask, with <see cref="UncertainRetries.Probe"/>; null when the request does not say.</param>
@@ -19,10 +20,10 @@ internal sealed class Recovery(IIdempotencyStore store, LeaseKeeper leases, Back
     /// <returns>What is on record then: claimed as the next attempt, settled with the backend's word, or what was found.</returns>
     /// <exception cref="StoreUnavailableException">No answer in time; the take-over may stand.</exception>
     public async Task<ClaimResult> RecoverAsync(
-        IdempotencyPolicy policy, ClaimRequest claim, ClaimResult found, ProbeQuestion? question, CancellationToken cancellationToken)
+        IdempotencyPolicy policy, UncertainRetries retries, ClaimRequest claim, ClaimResult found, ProbeQuestion? question, CancellationToken cancellationToken)
     {
         var takeOver = claim with { TakeOver = found.Attempt, Fingerprint = found.Fingerprint };
-        switch (policy.UncertainRetries)
+        switch (retries)
         {
             case UncertainRetries.Retry:
                 return await store.ClaimAsync(takeOver, CancellationToken.None);

@@ -14,7 +14,7 @@ namespace Idempotency.Yarp;
 /// </summary>
 internal sealed class ClaimedForward : IAsyncDisposable
 {
-    private readonly Forwards _forwards;
+    private readonly ForwardRunner _forwards;
     private readonly HttpContext _context;
     private readonly IdempotencyPolicy _policy;
     private readonly HeldClaim _claim;
@@ -34,16 +34,16 @@ internal sealed class ClaimedForward : IAsyncDisposable
     /// <param name="policy">How its answer is delivered and recorded.</param>
     /// <param name="claim">The claim that was had.</param>
     /// <param name="held">The lock that is held beside it; null for none. It ends as soon as the backend is done.</param>
-    public ClaimedForward(Forwards forwards, HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? held)
+    public ClaimedForward(ForwardRunner forwards, HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? held)
     {
         (_forwards, _context, _policy, _claim, _lock) = (forwards, context, policy, claim, held);
         _client = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         _clientAborted = context.RequestAborted;
 
-        // Who observes forwards in any case, at the pace of the client.
+        // Under Observe nothing is kept back from backend or client.
         _isObserved = policy.Mode == PolicyMode.Observe;
         _isStreamed = _isObserved || policy.Delivery == Delivery.Streamed;
-        _trace = _isObserved ? new ForwardTrace() : new LeasedForward(forwards.Leases, claim, held);
+        _trace = _isObserved ? new ForwardTrace() : new LeasedTrace(forwards.Leases, claim, held);
         _spool = held is not null || (_isStreamed && !_isObserved) ? forwards.Writer.Spool(context, _client, policy) : null;
         _tail = held is null ? null : new HeldTail(context.Response, _spool!);
         _capture = new ResponseCapture(
@@ -57,9 +57,6 @@ internal sealed class ClaimedForward : IAsyncDisposable
     }
 
     private RecordId Record => _claim.Request.Id;
-
-    /// <summary>An earlier attempt may have been executed, whatever becomes of this one.</summary>
-    private bool IsTakeOver => _claim.Request.Attempt > 1;
 
     private IForwarderErrorFeature? Error => _context.Features.Get<IForwarderErrorFeature>();
 
@@ -99,7 +96,7 @@ internal sealed class ClaimedForward : IAsyncDisposable
         _context.RequestAborted = _forwards.Drain.GiveUp;
         _context.Features.Set<ForwardTrace>(_trace);
         _context.Features.Set<IHttpResponseBodyFeature>(_capture);
-        _context.Request.Body = (_trace as LeasedForward)?.Guard(body) ?? body;
+        _context.Request.Body = (_trace as LeasedTrace)?.Guard(body) ?? body;
         var began = _forwards.Times.Begin();
         try
         {
@@ -129,8 +126,12 @@ internal sealed class ClaimedForward : IAsyncDisposable
         var report = new ForwardReport(Error?.Error ?? ForwarderError.None, Error?.Exception ?? _escaped, _trace, response.StatusCode, noStore, ReleasingRedirect.Is(response, _policy));
         var outcome = ForwardOutcome.Classify(report, _policy);
         await (_lock?.EndAsync(outcome.IsBackendDone) ?? default);
-        return IsTakeOver && outcome.Kind is OutcomeKind.Refused or OutcomeKind.NotForwarded ? new ForwardOutcome(OutcomeKind.UncertainAnswer) : outcome;
+        return GivenAttempt(outcome);
     }
+
+    /// <summary>Of a take-over, an earlier attempt may have been executed, whatever becomes of this one.</summary>
+    private ForwardOutcome GivenAttempt(ForwardOutcome outcome) =>
+        _claim.Request.Attempt > 1 && outcome.Kind is OutcomeKind.Refused or OutcomeKind.NotForwarded ? new ForwardOutcome(OutcomeKind.UncertainAnswer) : outcome;
 
     // 11. Settle.
     /// <returns>What the client is told in place of the backend's answer; null for that.</returns>
@@ -154,7 +155,7 @@ internal sealed class ClaimedForward : IAsyncDisposable
                 break;
 
             case OutcomeKind.NeverSent:
-                return await FreeAsync();
+                return await ReleaseNeverSentAsync();
 
             case OutcomeKind.UncertainAnswer:
                 _forwards.Journal.Uncertain(_policy, Record, _trace.Status is { } status ? $"the backend answered {status}" : "it was not forwarded", null);
@@ -180,7 +181,7 @@ internal sealed class ClaimedForward : IAsyncDisposable
         };
     }
 
-    // 12. Answer; one that is streamed has been given, but for its end.
+    // 12. Answer. Of one that is streamed only the end is left to give.
     private async Task AnswerAsync(Decision.Refuse? refusal)
     {
         if (refusal is null)
@@ -195,15 +196,7 @@ internal sealed class ClaimedForward : IAsyncDisposable
         }
         else if (!_isObserved)
         {
-            // In place of what stands there; what was said of the key stays.
-            var status = _context.Response.Headers[GatewayHeaders.Status];
-            _context.Response.Clear();
-            if (status.Count > 0)
-            {
-                _context.Response.Headers[GatewayHeaders.Status] = status;
-            }
-
-            await ProblemWriter.WriteAsync(_context, refusal);
+            await ProblemWriter.ReplaceAsync(_context, refusal);
         }
 
         if (_isObserved && _escaped is not null && !_context.Response.HasStarted)
@@ -213,44 +206,26 @@ internal sealed class ClaimedForward : IAsyncDisposable
     }
 
     /// <summary>Provably not sent: the claim is freed, and the client is told what its key is then.</summary>
-    private async Task<Decision.Refuse> FreeAsync()
+    private async Task<Decision.Refuse> ReleaseNeverSentAsync()
     {
         var key = await _forwards.Settlement.ReleaseAsync(_context, _policy, _claim);
         var refusal = (Error?.Exception is not NotSentException ? new Decision.Refuse(Problem.BackendUnreachable, Record: Record)
-            : _trace is LeasedForward { IsLockLost: true } ? new Decision.Refuse(Problem.ResourceLocked, RetryAfter: _policy.Lease, Record: Record)
-            : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.StoreRetryAfter, Record: Record)).For(key, _policy);
+            : _trace is LeasedTrace { IsLockLost: true } ? new Decision.Refuse(Problem.ResourceLocked, RetryAfter: _policy.Lease, Record: Record)
+            : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.SoonRetryAfter, Record: Record)).GivenKey(key, _policy);
         _forwards.Journal.NeverSent(_policy, Record, Describe(Error), key, refusal.Problem);
         return refusal;
     }
 
-    /// <summary>Settles an answer that is not kept (steps 10 and 11), before what there is of it is passed through to the client.</summary>
+    /// <summary>Steps 10 and 11 of an answer that is too large or a stream, before what there is of it is passed through to the client.</summary>
     private async ValueTask PassThroughAsync(TombstoneReason reason)
     {
         _spool?.IsUrgent = _lock is not null;
-        if (_trace.Status is not { } status)
+        if (_trace.Status is null)
         {
             throw new InvalidOperationException("A body that no backend sent is larger than what can be kept.");
         }
 
-        var kind = OutcomeKind.NotKept;
-        EndResult end;
-        var isRefused = _policy.ReleaseStatuses.Contains(status) || ReleasingRedirect.Is(_context.Response, _policy);
-        if (isRefused && !IsTakeOver)
-        {
-            kind = OutcomeKind.Refused;
-            end = await _forwards.Settlement.EndAsync(_context, _policy, _claim, ClaimEnd.Release, IdempotencyStatus.Released);
-        }
-        else if (_policy.UncertainStatuses.Contains(status) || isRefused)
-        {
-            kind = OutcomeKind.UncertainAnswer;
-            end = await _forwards.Settlement.EndAsync(_context, _policy, _claim, ClaimEnd.MarkUncertain, IdempotencyStatus.OutcomeUncertain);
-        }
-        else
-        {
-            (_, end) = await _forwards.Settlement.SettleAsync(_context, _policy, _claim, _trace, reason, default);
-        }
-
-        _forwards.Journal.Forwarded(_policy, Record, status, kind, end);
+        await SettleAsync(GivenAttempt(ForwardOutcome.OfPassedThrough(_trace.Status.Value, ReleasingRedirect.Is(_context.Response, _policy), _policy, reason)));
     }
 
     /// <summary>The client has what there is, or gets the rest at its own pace.</summary>

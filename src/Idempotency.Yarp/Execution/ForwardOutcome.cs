@@ -58,6 +58,16 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         return outcome.Kind is OutcomeKind.NeverSent or OutcomeKind.NotForwarded && report.Trace.MayHaveArrived ? new(OutcomeKind.Uncertain) : outcome;
     }
 
+    /// <summary>Classifies an answer that is too large to be kept, or a stream, when it has only begun.</summary>
+    /// <param name="status">The backend's.</param>
+    /// <param name="isReleasingRedirect">It redirects to where the policy knows that nothing was done.</param>
+    /// <param name="policy">What statuses mean.</param>
+    /// <param name="reason">Why it is not kept.</param>
+    public static ForwardOutcome OfPassedThrough(int status, bool isReleasingRedirect, IdempotencyPolicy policy, TombstoneReason reason) =>
+        isReleasingRedirect || policy.ReleaseStatuses.Contains(status) ? new(OutcomeKind.Refused)
+        : policy.UncertainStatuses.Contains(status) ? new(OutcomeKind.UncertainAnswer)
+        : new(OutcomeKind.NotKept, reason);
+
     private static ForwardOutcome ByError(in ForwardReport report, IdempotencyPolicy policy) => report.Error switch
     {
         ForwarderError.None => report.Failure is not null ? new(OutcomeKind.Uncertain) : ClassifyAnswer(report, policy),

@@ -7,7 +7,7 @@ namespace Idempotency.Yarp;
 /// </summary>
 /// <param name="inner">Not this stream's to dispose of.</param>
 /// <param name="forward">Says whether it may go on.</param>
-internal sealed class LeasedBody(Stream inner, LeasedForward forward) : ReadOnlyBody
+internal sealed class LeasedBody(Stream inner, LeasedTrace forward) : ReadOnlyBody
 {
     /// <exception cref="LeaseOverException">The rest must not be sent.</exception>
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)

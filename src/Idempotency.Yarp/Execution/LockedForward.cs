@@ -5,12 +5,12 @@ using Yarp.ReverseProxy.Forwarder;
 
 namespace Idempotency.Yarp;
 
-/// <summary>Step 9 of a request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
+/// <summary>Steps 9 to 12 of a request that holds a lock and has no key: forwarded detached from the client, so that the lock is held until the backend is done.</summary>
 internal static class LockedForward
 {
-    public static async Task RunAsync(Forwards forwards, HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
+    public static async Task RunAsync(ForwardRunner forwards, HttpContext context, IdempotencyPolicy policy, HeldLock held, RequestDelegate next)
     {
-        var trace = new LeasedForward(forwards.Leases, claim: null, held);
+        var trace = new LeasedTrace(forwards.Leases, claim: null, held);
         var clientAborted = context.RequestAborted;
         var body = context.Request.Body;
         var isDone = false;
@@ -63,10 +63,9 @@ internal static class LockedForward
 
         if (failure?.Exception is NotSentException && !context.Response.HasStarted)
         {
-            var refusal = trace.IsLockLost ? new Decision.Refuse(Problem.ResourceLocked, RetryAfter: policy.Lease) : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.StoreRetryAfter);
+            var refusal = trace.IsLockLost ? new Decision.Refuse(Problem.ResourceLocked, RetryAfter: policy.Lease) : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.SoonRetryAfter);
             forwards.Journal.Refused(context, policy, refusal.Problem, record: null, refusal.Detail);
-            context.Response.Clear();
-            await ProblemWriter.WriteAsync(context, refusal);
+            await ProblemWriter.ReplaceAsync(context, refusal);
         }
     }
 }

@@ -6,7 +6,7 @@ using Idempotency.Yarp.Policies;
 namespace Idempotency.Yarp;
 
 /// <summary>
-/// Makes record ids: HMAC-SHA256(secret, policy, scope, key). Here the raw key and the credential end: nothing behind it sees them.
+/// Makes record ids: HMAC-SHA256(secret, policy, scope, key). No store, log or metric sees the raw key or the credential.
 /// The secret is the configured one, or one that the store keeps for all instances.
 /// </summary>
 internal class RecordIds(IdempotencySettings settings, IIdempotencyStore store)

@@ -63,7 +63,7 @@ internal class BrokenStore(IIdempotencyStore store) : IIdempotencyStore
         public override ValueTask<WriteResult> MarkUncertainAsync(ClaimRequest claim, CancellationToken cancellationToken) => ReleaseAsync(claim, cancellationToken);
     }
 
-    /// <summary>It says that it has the answer when it may not have it.</summary>
+    /// <summary>The client is answered before the store has the answer: the store says that it does when it may not.</summary>
     private sealed class AnsweringBeforeSettling(IIdempotencyStore store) : BrokenStore(store)
     {
         public override ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken)
@@ -74,7 +74,7 @@ internal class BrokenStore(IIdempotencyStore store) : IIdempotencyStore
         }
     }
 
-    /// <summary>Whoever comes after the lease takes the claim over, whatever its policy says.</summary>
+    /// <summary>What is uncertain, for whatever reason, is taken over by whoever comes, whatever its policy says.</summary>
     private sealed class TakingExpiryForPermission(IIdempotencyStore store) : BrokenStore(store)
     {
         public override async ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken)
@@ -89,7 +89,8 @@ internal class BrokenStore(IIdempotencyStore store) : IIdempotencyStore
     /// <summary>It writes in the name of whoever owns the claim now.</summary>
     private sealed class WritingAsWhoeverOwns(IIdempotencyStore store, IConfigurationSection settings) : BrokenStore(store)
     {
-        private readonly Lazy<Task<ConnectionMultiplexer>> _redis = new(() => ConnectionMultiplexer.ConnectAsync(settings["Redis:Configuration"]!));
+        private readonly Lazy<ConnectionMultiplexer> _redis = new(() => ConnectionMultiplexer.Connect(settings["Redis:Configuration"]! + ",abortConnect=false"));
+        private readonly Lazy<NpgsqlDataSource> _postgres = new(() => NpgsqlDataSource.Create(settings["Postgres:ConnectionString"]!));
 
         public override async ValueTask<WriteResult> SettleAsync(ClaimRequest claim, ReadOnlyMemory<byte> answer, CancellationToken cancellationToken) =>
             await base.SettleAsync(await AsOwnerAsync(claim), answer, cancellationToken);
@@ -116,12 +117,29 @@ internal class BrokenStore(IIdempotencyStore store) : IIdempotencyStore
             await base.DisposeAsync();
             if (_redis.IsValueCreated)
             {
-                await (await _redis.Value).DisposeAsync();
+                await _redis.Value.DisposeAsync();
+            }
+
+            if (_postgres.IsValueCreated)
+            {
+                await _postgres.Value.DisposeAsync();
             }
         }
 
-        private async Task<ClaimRequest> AsOwnerAsync(ClaimRequest claim) =>
-            await OwnerOfAsync(claim.Id) is { } token ? claim with { Token = ClaimToken.From(token) } : claim;
+        /// <exception cref="StoreUnavailableException">The record cannot be read, whatever the client throws.</exception>
+        private async Task<ClaimRequest> AsOwnerAsync(ClaimRequest claim)
+        {
+            try
+            {
+                return await OwnerOfAsync(claim.Id) is { } token ? claim with { Token = ClaimToken.From(token) } : claim;
+            }
+#pragma warning disable CA1031 // every failure of a store is this one
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                throw new StoreUnavailableException("The owner of the record cannot be read.", e);
+            }
+        }
 
         /// <summary>What stands in the record, in the order of its bytes; null when there is none.</summary>
         private async Task<byte[]?> OwnerOfAsync(RecordId id)
@@ -129,17 +147,16 @@ internal class BrokenStore(IIdempotencyStore store) : IIdempotencyStore
             switch (settings["Kind"])
             {
                 case "Redis":
-                    return await (await _redis.Value).GetDatabase().HashGetAsync(new RedisKeys(settings["Redis:KeyPrefix"] ?? new RedisStoreSettings().KeyPrefix).Of(id)[0], "t");
+                    return await _redis.Value.GetDatabase().HashGetAsync(new RedisKeys(settings["Redis:KeyPrefix"] ?? new RedisStoreSettings().KeyPrefix).Of(id)[0], "t");
                 case "Postgres":
-                    await using (var database = NpgsqlDataSource.Create(settings["Postgres:ConnectionString"]!))
+                    await using (var token = _postgres.Value.CreateCommand("SELECT uuid_send(token) FROM idempotency_records WHERE id = $1"))
                     {
-                        await using var token = database.CreateCommand("SELECT uuid_send(token) FROM idempotency_records WHERE id = $1");
                         token.Parameters.AddWithValue(Convert.FromHexString(id.ToString()));
                         return (byte[]?)await token.ExecuteScalarAsync();
                     }
 
                 default:
-                    await using (var file = new SqliteConnection($"Data Source={settings["Embedded:Path"]}"))
+                    await using (var file = new SqliteConnection($"Data Source={settings["Embedded:Path"] ?? new EmbeddedStoreSettings().Path}"))
                     {
                         await file.OpenAsync();
                         await using var token = file.CreateCommand();

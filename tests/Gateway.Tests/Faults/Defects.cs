@@ -42,9 +42,11 @@ internal static class Defects
                     break;
 
                 default:
-                    var real = services.Last(service => service.ServiceType == typeof(IIdempotencyStore)).ImplementationType!;
+                    var real = services.Last(service => service.ServiceType == typeof(IIdempotencyStore));
                     services.AddSingleton<IIdempotencyStore>(provider => BrokenStore.Create(
-                        defect, (IIdempotencyStore)ActivatorUtilities.CreateInstance(provider, real), provider.GetRequiredService<IConfiguration>()));
+                        defect,
+                        (IIdempotencyStore)(real.ImplementationFactory?.Invoke(provider) ?? ActivatorUtilities.CreateInstance(provider, real.ImplementationType!)),
+                        provider.GetRequiredService<IConfiguration>()));
                     break;
             }
         }

@@ -31,6 +31,11 @@ internal sealed partial class HookedGateway : IAsyncDisposable
     /// <param name="stall">How long its thread pool is busy after SIGWINCH.</param>
     public static async Task<HookedGateway> StartAsync(string config, string? crashAt = null, string? defect = null, TimeSpan stall = default)
     {
+        if (crashAt is not null && (defect is not null || stall != default))
+        {
+            throw new ArgumentException("The build with crash points has no startup hook.", nameof(crashAt));
+        }
+
         var dll = crashAt is null ? GatewayProcess.Product : await TestBuild.GatewayAsync();
         var gateway = new HookedGateway();
         return await Starting.OrDisposedAsync(gateway, () => gateway.StartAsync(dll, config, crashAt, defect, stall));

@@ -17,7 +17,7 @@ public sealed class RefusalTests
     [InlineData("Taken", "in-progress")]
     public void OnlyAKeyThatIsFree_IsSaidToBe(string key, string problem)
     {
-        var refusal = new Decision.Refuse(Problem.BackendUnreachable).For(Enum.Parse<ReleasedKey>(key), Policy);
+        var refusal = new Decision.Refuse(Problem.BackendUnreachable).GivenKey(Enum.Parse<ReleasedKey>(key), Policy);
 
         Assert.Equal(problem, refusal.Problem.Slug);
         Assert.Equal(key == "Free", (refusal.Detail ?? refusal.Problem.Advice).Contains("the key is free", StringComparison.Ordinal));

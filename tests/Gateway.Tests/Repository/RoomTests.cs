@@ -49,7 +49,7 @@ public sealed partial class RoomTests
     [Fact]
     public void AFirstRequestsWay_CanBeReadInOneSitting()
     {
-        string[] way = ["IdempotencyMiddleware.cs", "Decider.cs", "Execution/Forwards.cs", "Execution/ClaimedForward.cs", "Execution/Settlement.cs"];
+        string[] way = ["IdempotencyMiddleware.cs", "Decider.cs", "Claims/KeyClaimer.cs", "Execution/ForwardRunner.cs", "Execution/ClaimedForward.cs", "Execution/Settlement.cs"];
 
         var lines = way.Sum(file => RepositoryFiles.Read($"{Library}/{file}").Split('\n').Count(line => !string.IsNullOrWhiteSpace(line)));
 

@@ -10,7 +10,7 @@ namespace Idempotency.Yarp;
 /// <param name="leases">Renews them.</param>
 /// <param name="claim">The claim; null for a request without a key.</param>
 /// <param name="resource">The lock; null for none.</param>
-internal sealed class LeasedForward(LeaseKeeper leases, HeldClaim? claim, HeldLock? resource) : ForwardTrace
+internal sealed class LeasedTrace(LeaseKeeper leases, HeldClaim? claim, HeldLock? resource) : ForwardTrace
 {
     public override bool IsLeased => true;
 

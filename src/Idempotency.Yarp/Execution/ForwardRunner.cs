@@ -1,10 +1,11 @@
+using System.Diagnostics;
 using Idempotency.Storage;
 using Idempotency.Yarp.Policies;
 
 namespace Idempotency.Yarp;
 
-/// <summary>Forwards what was decided to be forwarded, and what every forward needs for that.</summary>
-internal sealed record Forwards(
+/// <summary>ForwardRunner what was decided to be forwarded, and what every forward needs for that.</summary>
+internal sealed record ForwardRunner(
     Settlement Settlement, LeaseKeeper Leases, Drain Drain, BufferBudget Budget, PatientWriter Writer, RouteTimes Times, RequestJournal Journal)
 {
     public async Task RunAsync(HttpContext context, IdempotencyPolicy policy, Decision.Forward forward, RequestDelegate next)
@@ -16,9 +17,13 @@ internal sealed record Forwards(
                 await using var claimed = new ClaimedForward(this, context, policy, claim, forward.Lock);
                 await claimed.RunAsync(next);
             }
+            else if (forward.Lock is { } held)
+            {
+                await LockedForward.RunAsync(this, context, policy, held, next);
+            }
             else
             {
-                await LockedForward.RunAsync(this, context, policy, forward.Lock!, next);
+                throw new UnreachableException(); // nothing goes out that stands on nothing
             }
         }
         finally
