@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Numerics;
 using System.Text;
@@ -80,6 +81,22 @@ public sealed class CanonicalJsonTests
     [InlineData("""{"a":{"b":1}}""", """{"a":{"b":2}}""", "/a/b/c")]
     [InlineData("""[{"at":1},{"at":1}]""", """[{"at":1},{"at":2}]""", "/0/at")]
     public void WhatIsNotIgnored_MustNot(string one, string other, string place) => Assert.NotEqual(Hash(one, place), Hash(other, place));
+
+    /// <summary>A body's names and values are not kept alive, nor seen, by whoever rents an array next.</summary>
+    [Fact]
+    public void NothingIsLeft_InArraysThatOthersGet()
+    {
+        var (names, values) = (ArrayPool<string>.Shared.Rent(3), ArrayPool<JsonElement>.Shared.Rent(3)); // the next ones that this thread rents
+        ArrayPool<string>.Shared.Return(names);
+        ArrayPool<JsonElement>.Shared.Return(values);
+
+        Hash("""{"b":1,"a":2,"c":3}""");
+
+        Assert.Same(names, ArrayPool<string>.Shared.Rent(3));
+        Assert.Same(values, ArrayPool<JsonElement>.Shared.Rent(3));
+        Assert.All(names, Assert.Null);
+        Assert.All(values, value => Assert.Equal(JsonValueKind.Undefined, value.ValueKind));
+    }
 
     private static Digest Hash(string json, params string[] ignore)
     {

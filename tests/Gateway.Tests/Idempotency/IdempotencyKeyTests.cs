@@ -90,6 +90,35 @@ public sealed class IdempotencyKeyTests
         Assert.Equal(expected, IdempotencyKey.Parse(Quote(new string('"', length)), out _, out _));
     }
 
+    /// <summary>How long a quoted key may be before it is unquoted: as long as it can be with a backslash before each character.</summary>
+    [Theory]
+    [InlineData(256, "The key has 256 characters; at most 255 are allowed.")]
+    [InlineData(510, "The key has 510 characters; at most 255 are allowed.")]
+    [InlineData(511, "The key is too long; at most 255 characters are allowed.")]
+    public void ALongQuotedKey_IsExplained(int length, string expected)
+    {
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse($"\"{new string('k', length)}\"", out _, out var reason));
+        Assert.Equal(expected, reason);
+    }
+
+    [Fact]
+    public void ALongBareKey_IsExplained()
+    {
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new string('k', 256), out var key, out var reason));
+        Assert.Equal(("", "The key has 256 characters; at most 255 are allowed."), (key, reason));
+    }
+
+    [Theory]
+    [InlineData("\"abc\"", "abc")]
+    [InlineData("\"a\\\"b\"", "a\"b")]
+    [InlineData("abc", "abc")]
+    [InlineData("a b", "a b")]
+    [InlineData("\"abc", "\"abc")]
+    [InlineData("\"\"", "\"\"")]
+    [InlineData("abc\"", "abc\"")]
+    [InlineData("", "")]
+    public void AKeyInAnotherField_IsUnquoted_OrAsItIs(string text, string key) => Assert.Equal(key, IdempotencyKey.Unquoted(text));
+
     [Fact]
     public void ReasonsNeverRepeatTheKey()
     {
