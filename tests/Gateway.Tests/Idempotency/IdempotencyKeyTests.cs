@@ -34,9 +34,9 @@ public sealed class IdempotencyKeyTests
     [InlineData(" \t ", "empty")]
     [InlineData("\"\"", "empty")]
     [InlineData("\"   \"", "empty")]
-    [InlineData("\"", "closing quote")]
-    [InlineData("\"abc", "closing quote")]
-    [InlineData("\"abc\\\"", "closing quote")]
+    [InlineData("\"", "closing quote is missing")]
+    [InlineData("\"abc", "closing quote is missing")]
+    [InlineData("\"abc\\\"", "closing quote is missing")]
     [InlineData("\"abc\\", "backslash")]
     [InlineData("\"a\\b\"", "backslash")]
     [InlineData("\"a\\,\"", "backslash")]
@@ -49,6 +49,8 @@ public sealed class IdempotencyKeyTests
     [InlineData("\"a\tb\"", "control or non-ASCII")]
     [InlineData("\"a\u007fb\"", "control or non-ASCII")]
     [InlineData("\"caf\u00e9\"", "control or non-ASCII")]
+    [InlineData("\u00a0abc", "not quoted")]
+    [InlineData("abc\v", "not quoted")]
     [InlineData("a b", "not quoted")]
     [InlineData("a\tb", "not quoted")]
     [InlineData("a,b", "not quoted")]
@@ -72,8 +74,11 @@ public sealed class IdempotencyKeyTests
     [Fact]
     public void NoLine_IsAMissingKey_AndTwoAreAnInvalidOne()
     {
-        Assert.Equal(KeyParse.Missing, IdempotencyKey.Parse(default, out _, out _));
-        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new StringValues(["a", "a"]), out _, out var reason));
+        Assert.Equal(KeyParse.Missing, IdempotencyKey.Parse(default, out var key, out var reason));
+        Assert.Equal(("", ""), (key, reason));
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new StringValues([null]), out _, out reason));
+        Assert.Equal("The key is empty; expected 1 to 255 characters.", reason);
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new StringValues(["a", "a"]), out _, out reason));
         Assert.Equal("The field stands 2 times; expected one line.", reason);
     }
 

@@ -129,6 +129,13 @@ public sealed class RequestFingerprintTests
     [InlineData("Range: bytes=1-2", "header Range")]
     [InlineData("If-Match: \"a\"", "header If-Match")]
     [InlineData("X-HTTP-Method-Override: PUT", "header X-HTTP-Method-Override")]
+    [InlineData("X-HTTP-Method: PUT", "header X-HTTP-Method")]
+    [InlineData("X-Method-Override: PUT", "header X-Method-Override")]
+    [InlineData("Content-Encoding: gzip", "header Content-Encoding")]
+    [InlineData("If-None-Match: *", "header If-None-Match")]
+    [InlineData("If-Modified-Since: a", "header If-Modified-Since")]
+    [InlineData("If-Unmodified-Since: a", "header If-Unmodified-Since")]
+    [InlineData("If-Range: \"a\"", "header If-Range")]
     [InlineData("Range: bytes=1-2|If-Match: \"a\"", "header Range", "header If-Match")]
     [InlineData("body: other|host: b.example", "body", "host")]
     public async Task WhatDiffers_IsNamed(string change, params string[] expected)
@@ -195,9 +202,39 @@ public sealed class RequestFingerprintTests
         }
     }
 
-    private static ProbePolicy Probing(string filled, string literal) => new(
+    [Fact]
+    public async Task AFieldOfAProbe_IsMoreThanItsValue()
+    {
+        var (context, body, content) = await ReadAsync(Raw, Json, JsonBody);
+        var question = QuestionOf("/orders/1", "a", "text");
+        var (one, other) = (await OfAsync("X-Filled"), await OfAsync("X-Tenant"));
+
+        Assert.NotEqual(one, other);
+        Assert.Equal(one, await OfAsync("X-Filled"));
+
+        async Task<Fingerprint> OfAsync(string name) => (await RequestFingerprint.CreateAsync(
+            context, Raw with { Probe = Probing("{query:x}", "text", name) }, body, content, question, Id, Secret)).Value;
+    }
+
+    [Fact]
+    public async Task AnEmptyQuery_IsAnotherThanNone()
+    {
+        var (context, body, content) = await ReadAsync(Raw, Json, JsonBody);
+        var (none, empty) = (await OfAsync("/orders"), await OfAsync("/orders?"));
+
+        Assert.NotEqual(none, empty);
+        Assert.Equal(empty, await OfAsync("/orders?"));
+
+        async Task<Fingerprint> OfAsync(string target)
+        {
+            context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget = target;
+            return (await RequestFingerprint.CreateAsync(context, Raw, body, content, question: null, Id, Secret)).Value;
+        }
+    }
+
+    private static ProbePolicy Probing(string filled, string literal, string name = "X-Filled") => new(
         ProbeTemplate.Root,
-        [new("X-Filled", ProbeTemplate.ParseText($"of {filled}", out _)!), new("X-Literal", ProbeTemplate.ParseText(literal, out _)!)],
+        [new(name, ProbeTemplate.ParseText($"of {filled}", out _)!), new("X-Literal", ProbeTemplate.ParseText(literal, out _)!)],
         [200],
         [404])
     {
