@@ -36,8 +36,7 @@ internal static class RecordedHeaders
 
     /// <summary>Whether the backend forbade storing its answer (RFC 9111, section 5.2.2.5), whatever else stands beside it.</summary>
     public static bool HasNoStore(IHeaderDictionary headers) =>
-        headers.CacheControl.Count > 0
-        && headers.GetCommaSeparatedValues("Cache-Control").Any(directive => directive.Equals("no-store", StringComparison.OrdinalIgnoreCase));
+        headers.GetCommaSeparatedValues("Cache-Control").Any(directive => directive.Equals("no-store", StringComparison.OrdinalIgnoreCase));
 
     private static bool Contains(IReadOnlyList<string> names, string name)
     {

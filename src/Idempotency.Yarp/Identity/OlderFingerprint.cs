@@ -55,7 +55,7 @@ internal static class OlderFingerprint
         var request = context.Request;
         var hash = new FieldHash(stackalloc byte[512]);
         hash.Add(request.Method.ToUpperInvariant());
-        hash.Add(request.Host.Value ?? "");
+        hash.Add(request.Host.Value);
         hash.Add(RequestTarget.Of(context));
         foreach (var name in RequestFingerprint.AlwaysHashed)
         {

@@ -116,10 +116,11 @@ internal sealed class RequestFingerprint
             return here.Select(part => part.Name);
         }
 
-        // Which one it is can be told when the recorded request had none of them, or this one has a single one.
-        var sum = here.Aggregate(0, (sum, part) => sum ^ part.Tag);
+        // The difference is the sum of the tags of both requests here: these are new when it is theirs, as the recorded request had none then.
+        here.RemoveAll(part => part.Tag == 0); // a field that is not there
         return here.Count == 0 ? ["a header field that is missing now"]
-            : here.Count == 1 || sum == difference ? here.Select(part => part.Name)
+            : here.Aggregate(0, (sum, part) => sum ^ part.Tag) == difference ? here.Select(part => part.Name)
+            : here.Count == 1 ? [here[0].Name + ", or one that is missing now"]
             : ["another header field"];
     }
 

@@ -14,7 +14,7 @@ internal static class JsonPointer
             return [];
         }
 
-        if (text[0] != '/' || text.Replace("~0", "", StringComparison.Ordinal).Replace("~1", "", StringComparison.Ordinal).Contains('~', StringComparison.Ordinal))
+        if (text[0] != '/' || text.Split('~').Skip(1).Any(escaped => escaped is not ['0' or '1', ..]))
         {
             return null;
         }

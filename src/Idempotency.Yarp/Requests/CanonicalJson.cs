@@ -43,8 +43,7 @@ internal static class CanonicalJson
         var sign = negative ? "-" : "";
         return exponent switch
         {
-            0 => $"{sign}{significant}",
-            > 0 and <= 20 => $"{sign}{significant}{new string('0', (int)exponent)}",
+            >= 0 and <= 20 => $"{sign}{significant}{new string('0', (int)exponent)}",
             _ => $"{sign}{significant}e{exponent}",
         };
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Numerics;
 using System.Text;
@@ -68,6 +69,7 @@ public sealed class CanonicalJsonTests
     [InlineData("""{"a":[{"at":1,"b":2},3]}""", """{"a":[{"at":9,"b":2},3]}""", "/a/0/at")]
     [InlineData("""{"a/b":1,"c":2}""", """{"a/b":{"x":[]},"c":2}""", "/a~1b")]
     [InlineData("""{"a":[1,2]}""", """{"a":[9,2]}""", "/a/0")]
+    [InlineData("[1,2,3]", "[1,9,3]", "/1")]
     public void WhatIsIgnored_MayDiffer(string one, string other, string place)
     {
         Assert.NotEqual(Hash(one), Hash(other));
@@ -78,8 +80,25 @@ public sealed class CanonicalJsonTests
     [InlineData("""{"a":{"sentAt":1}}""", """{"a":{"sentAt":2}}""", "/sentAt")]
     [InlineData("""{"sentAt":1,"a":1}""", """{"sentAt":1,"a":2}""", "/sentAt")]
     [InlineData("""{"a":{"b":1}}""", """{"a":{"b":2}}""", "/a/b/c")]
+    [InlineData("""{"a":{"b":1}}""", """{"a":{"b":2}}""", "")]
     [InlineData("""[{"at":1},{"at":1}]""", """[{"at":1},{"at":2}]""", "/0/at")]
     public void WhatIsNotIgnored_MustNot(string one, string other, string place) => Assert.NotEqual(Hash(one, place), Hash(other, place));
+
+    /// <summary>A body's names and values are not kept alive, nor seen, by whoever rents an array next.</summary>
+    [Fact]
+    public void NothingIsLeft_InArraysThatOthersGet()
+    {
+        var (names, values) = (ArrayPool<string>.Shared.Rent(3), ArrayPool<JsonElement>.Shared.Rent(3)); // the next ones that this thread rents
+        ArrayPool<string>.Shared.Return(names);
+        ArrayPool<JsonElement>.Shared.Return(values);
+
+        Hash("""{"b":1,"a":2,"c":3}""");
+
+        Assert.Same(names, ArrayPool<string>.Shared.Rent(3));
+        Assert.Same(values, ArrayPool<JsonElement>.Shared.Rent(3));
+        Assert.All(names, Assert.Null);
+        Assert.All(values, value => Assert.Equal(JsonValueKind.Undefined, value.ValueKind));
+    }
 
     private static Digest Hash(string json, params string[] ignore)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using FsCheck;
 using FsCheck.Fluent;
@@ -73,6 +74,25 @@ public sealed class FieldHashTests
 
         Assert.Equal(Hash(size: 16, "a", large, "b"), Hash(size: 64 * 1024, "a", large, "b"));
         Assert.NotEqual(Hash("a", large, "b"), Hash("a", large + "b"));
+    }
+
+    /// <summary>Fields may be credentials: what they were gathered in is given back, and empty.</summary>
+    [Fact]
+    public void NothingIsLeft_InArraysThatOthersGet()
+    {
+        var pool = ArrayPool<byte>.Shared;
+        var (first, second) = (pool.Rent(1024), pool.Rent(4096)); // the next ones of these sizes that this thread rents
+        pool.Return(first);
+        pool.Return(second);
+
+        var hash = new FieldHash(stackalloc byte[64]);
+        hash.Add(new string('x', 1000));
+        hash.Add(new string('y', 3000));
+        hash.Sha256();
+
+        Assert.Same(first, pool.Rent(1024));
+        Assert.Same(second, pool.Rent(4096));
+        Assert.Equal((-1, -1), (first.AsSpan().IndexOfAnyExcept((byte)0), second.AsSpan().IndexOfAnyExcept((byte)0)));
     }
 
     [Fact]

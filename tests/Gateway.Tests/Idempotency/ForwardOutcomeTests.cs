@@ -128,6 +128,45 @@ public sealed class ForwardOutcomeTests
         Assert.Equal(expected, ForwardOutcome.Classify(report, Policy).Kind.ToString());
     }
 
+    /// <summary>Proof that nothing was sent is of one try; another client, or an earlier try, may have sent it.</summary>
+    [Theory]
+    [InlineData(ForwarderError.NoAvailableDestinations)]
+    [InlineData(ForwarderError.RequestCreation)]
+    [InlineData(ForwarderError.None)]
+    public void WhatMayHaveArrivedBefore_IsUncertain(ForwarderError error)
+    {
+        var trace = new ForwardTrace();
+        trace.BeginSend();
+
+        Assert.Equal(new(OutcomeKind.Uncertain), Classify(error, null, trace));
+
+        trace.TakeBackSend();
+        Assert.NotEqual(OutcomeKind.Uncertain, Classify(error, null, trace).Kind);
+    }
+
+    [Fact]
+    public void AnAnswerThatCame_IsOne_ThoughTheRequestArrived()
+    {
+        var trace = new ForwardTrace { Status = 200 };
+        trace.BeginSend();
+
+        Assert.Equal(new(OutcomeKind.Answered), ClassifyAnswer(trace));
+    }
+
+    [Fact]
+    public void ARedirectToWhereNothingWasDone_IsReleased()
+    {
+        var report = new ForwardReport(ForwarderError.None, Failure: null, new ForwardTrace { Status = 302 }, 302, NoStore: true);
+
+        Assert.Equal(new(OutcomeKind.Refused), ForwardOutcome.Classify(report with { IsReleasingRedirect = true }, Policy));
+        Assert.Equal(new(OutcomeKind.NotKept, TombstoneReason.NoStore), ForwardOutcome.Classify(report, Policy));
+    }
+
+    [Fact]
+    public void TheBackendMayStillBeAtIt_OnlyWhenUncertain() => Assert.All(
+        Enum.GetValues<OutcomeKind>(),
+        kind => Assert.Equal(kind is not (OutcomeKind.Uncertain or OutcomeKind.UncertainAnswer), new ForwardOutcome(kind).IsBackendDone));
+
     private static ForwardOutcome ClassifyAnswer(ForwardTrace trace, bool noStore = false) =>
         ForwardOutcome.Classify(new ForwardReport(ForwarderError.None, Failure: null, trace, trace.Status ?? 0, noStore), Policy);
 

@@ -34,9 +34,9 @@ public sealed class IdempotencyKeyTests
     [InlineData(" \t ", "empty")]
     [InlineData("\"\"", "empty")]
     [InlineData("\"   \"", "empty")]
-    [InlineData("\"", "closing quote")]
-    [InlineData("\"abc", "closing quote")]
-    [InlineData("\"abc\\\"", "closing quote")]
+    [InlineData("\"", "closing quote is missing")]
+    [InlineData("\"abc", "closing quote is missing")]
+    [InlineData("\"abc\\\"", "closing quote is missing")]
     [InlineData("\"abc\\", "backslash")]
     [InlineData("\"a\\b\"", "backslash")]
     [InlineData("\"a\\,\"", "backslash")]
@@ -49,6 +49,8 @@ public sealed class IdempotencyKeyTests
     [InlineData("\"a\tb\"", "control or non-ASCII")]
     [InlineData("\"a\u007fb\"", "control or non-ASCII")]
     [InlineData("\"caf\u00e9\"", "control or non-ASCII")]
+    [InlineData("\u00a0abc", "not quoted")]
+    [InlineData("abc\v", "not quoted")]
     [InlineData("a b", "not quoted")]
     [InlineData("a\tb", "not quoted")]
     [InlineData("a,b", "not quoted")]
@@ -72,8 +74,11 @@ public sealed class IdempotencyKeyTests
     [Fact]
     public void NoLine_IsAMissingKey_AndTwoAreAnInvalidOne()
     {
-        Assert.Equal(KeyParse.Missing, IdempotencyKey.Parse(default, out _, out _));
-        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new StringValues(["a", "a"]), out _, out var reason));
+        Assert.Equal(KeyParse.Missing, IdempotencyKey.Parse(default, out var key, out var reason));
+        Assert.Equal(("", ""), (key, reason));
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new StringValues([null]), out _, out reason));
+        Assert.Equal("The key is empty; expected 1 to 255 characters.", reason);
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new StringValues(["a", "a"]), out _, out reason));
         Assert.Equal("The field stands 2 times; expected one line.", reason);
     }
 
@@ -89,6 +94,35 @@ public sealed class IdempotencyKeyTests
         Assert.Equal(expected, IdempotencyKey.Parse($"\"{new string(' ', length - 1)}k\"", out _, out _));
         Assert.Equal(expected, IdempotencyKey.Parse(Quote(new string('"', length)), out _, out _));
     }
+
+    /// <summary>How long a quoted key may be before it is unquoted: as long as it can be with a backslash before each character.</summary>
+    [Theory]
+    [InlineData(256, "The key has 256 characters; at most 255 are allowed.")]
+    [InlineData(510, "The key has 510 characters; at most 255 are allowed.")]
+    [InlineData(511, "The key is too long; at most 255 characters are allowed.")]
+    public void ALongQuotedKey_IsExplained(int length, string expected)
+    {
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse($"\"{new string('k', length)}\"", out _, out var reason));
+        Assert.Equal(expected, reason);
+    }
+
+    [Fact]
+    public void ALongBareKey_IsExplained()
+    {
+        Assert.Equal(KeyParse.Invalid, IdempotencyKey.Parse(new string('k', 256), out var key, out var reason));
+        Assert.Equal(("", "The key has 256 characters; at most 255 are allowed."), (key, reason));
+    }
+
+    [Theory]
+    [InlineData("\"abc\"", "abc")]
+    [InlineData("\"a\\\"b\"", "a\"b")]
+    [InlineData("abc", "abc")]
+    [InlineData("a b", "a b")]
+    [InlineData("\"abc", "\"abc")]
+    [InlineData("\"\"", "\"\"")]
+    [InlineData("abc\"", "abc\"")]
+    [InlineData("", "")]
+    public void AKeyInAnotherField_IsUnquoted_OrAsItIs(string text, string key) => Assert.Equal(key, IdempotencyKey.Unquoted(text));
 
     [Fact]
     public void ReasonsNeverRepeatTheKey()

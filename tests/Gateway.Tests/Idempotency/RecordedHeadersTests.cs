@@ -19,6 +19,10 @@ public sealed class RecordedHeadersTests
             RecordedHeaders.Of(headers, Policy));
     }
 
+    [Fact]
+    public void AValueThatIsNull_IsEmpty() =>
+        Assert.Equal([new("X-Null", "a"), new("X-Null", "")], RecordedHeaders.Of(new HeaderDictionary { ["X-Null"] = new(["a", null]) }, Policy));
+
     [Theory]
     [InlineData("Connection")]
     [InlineData("Keep-Alive")]
@@ -42,9 +46,9 @@ public sealed class RecordedHeadersTests
     [Fact]
     public void FieldsThatThePolicyDrops_AreNotRecorded_AndNoOthers()
     {
-        var headers = new HeaderDictionary { ["X-Trace"] = "1", ["Set-Cookie"] = "a=1" };
+        var headers = new HeaderDictionary { ["X-Trace"] = "1", ["X-Other"] = "2", ["Set-Cookie"] = "a=1" };
 
-        Assert.Equal([new("Set-Cookie", "a=1")], RecordedHeaders.Of(headers, Policy with { DropHeaders = ["x-trace"] }));
+        Assert.Equal([new("Set-Cookie", "a=1")], RecordedHeaders.Of(headers, Policy with { DropHeaders = ["x-trace", "x-other"] }));
     }
 
     [Theory]
@@ -54,4 +58,7 @@ public sealed class RecordedHeadersTests
     [InlineData("no-cache", false)]
     public void NoStore_IsSeenWhateverStandsBesideIt(string value, bool isNoStore) =>
         Assert.Equal(isNoStore, RecordedHeaders.HasNoStore(new HeaderDictionary { ["Cache-Control"] = value }));
+
+    [Fact]
+    public void WithoutCacheControl_NothingIsForbidden() => Assert.False(RecordedHeaders.HasNoStore(new HeaderDictionary { ["Pragma"] = "no-store" }));
 }

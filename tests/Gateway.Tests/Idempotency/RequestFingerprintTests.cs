@@ -3,6 +3,7 @@ using System.Text;
 using Idempotency.Storage;
 using Idempotency.Yarp;
 using Idempotency.Yarp.Configuration;
+using Idempotency.Yarp.Forwarding;
 using Idempotency.Yarp.Policies;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -128,6 +129,14 @@ public sealed class RequestFingerprintTests
     [InlineData("Range: bytes=1-2", "header Range")]
     [InlineData("If-Match: \"a\"", "header If-Match")]
     [InlineData("X-HTTP-Method-Override: PUT", "header X-HTTP-Method-Override")]
+    [InlineData("X-HTTP-Method: PUT", "header X-HTTP-Method")]
+    [InlineData("X-Method-Override: PUT", "header X-Method-Override")]
+    [InlineData("Content-Encoding: gzip", "header Content-Encoding")]
+    [InlineData("If-None-Match: *", "header If-None-Match")]
+    [InlineData("If-Modified-Since: a", "header If-Modified-Since")]
+    [InlineData("If-Unmodified-Since: a", "header If-Unmodified-Since")]
+    [InlineData("If-Range: \"a\"", "header If-Range")]
+    [InlineData("Range: bytes=1-2|If-Match: \"a\"", "header Range", "header If-Match")]
     [InlineData("body: other|host: b.example", "body", "host")]
     public async Task WhatDiffers_IsNamed(string change, params string[] expected)
     {
@@ -138,6 +147,102 @@ public sealed class RequestFingerprintTests
             RequestFingerprint.AlwaysHashed.Any(name => expected[0] == $"header {name}") ? ["a header field that is missing now"] : expected,
             await DifferencesAsync(policy, Changes(change), []));
     }
+
+    /// <summary>Fields that share a tag are named where it is known, and never one that is the same.</summary>
+    [Theory]
+    [InlineData("If-Match: a", "If-Match: b", "header If-Match, or one that is missing now")]
+    [InlineData("If-Match: a|Range: b", "If-Match: a", "header If-Match, or one that is missing now")]
+    [InlineData("If-Match: a|Range: b", "If-Match: c|Range: b", "another header field")]
+    [InlineData("", "Fourth: a", "header Fourth")]
+    [InlineData("Fourth: a", "", "a header field that is missing now")]
+    [InlineData("Fourth: a|Range: b", "Range: b", "header Range, or one that is missing now")]
+    [InlineData("Third: a", "Third: b", "header Third, or one that is missing now")]
+    [InlineData("Third: a", "Fourth: a", "header Fourth, or one that is missing now")]
+    [InlineData("Second: a", "Second: b", "header Second")]
+    public async Task FieldsThatShareATag_AreNamedWhereThatIsKnown(string first, string retry, string expected)
+    {
+        var policy = Raw with { FingerprintHost = true, FingerprintHeaders = ["First", "Second", "Third", "Fourth"] };
+
+        Assert.Equal([expected], await DifferencesAsync(policy, Changes(first), Changes(retry)));
+    }
+
+    [Fact]
+    public async Task WhatDiffersFromARecordOfAnOlderRelease_IsNotKnown()
+    {
+        var (context, body, content) = await ReadAsync(Raw, Json, JsonBody);
+        var older = await OlderFingerprint.ComputeAsync(context, Raw, body, content, question: null, version: 1);
+        var mine = await RequestFingerprint.CreateAsync(context, Raw, body, content, question: null, Id, Secret);
+
+        Assert.True(await mine.IsSameAsync(older));
+        Assert.False(await mine.IsSameAsync(older with { Version = 2 }));
+        Assert.False(await mine.IsSameAsync(older with { Version = 4 }));
+        Assert.Empty(mine.DifferencesFrom(older));
+    }
+
+    /// <summary>What a probe would ask, and the fields that it fills in; those that are always the same say nothing.</summary>
+    [Theory]
+    [InlineData("/orders/2", "a", "text", false)]
+    [InlineData("/orders/1", "b", "text", false)]
+    [InlineData("/orders/1", "a", "other", true)]
+    [InlineData(null, null, null, false)]
+    public async Task WhatAProbeWouldAsk_IsPartOfTheRequest(string? target, string? filled, string? literal, bool isSame)
+    {
+        var policy = Raw with { Probe = Probing("{query:x}", "text") };
+        var first = QuestionOf("/orders/1", "a", "text");
+        var retry = target is null ? null : QuestionOf(target, filled!, literal!);
+        var (context, body, content) = await ReadAsync(policy, Json, JsonBody);
+
+        var recorded = (await RequestFingerprint.CreateAsync(context, policy, body, content, first, Id, Secret)).Value;
+        Assert.Equal(isSame, await (await RequestFingerprint.CreateAsync(context, policy, body, content, retry, Id, Secret)).IsSameAsync(recorded));
+
+        foreach (var version in new byte[] { 1, 2 })
+        {
+            var older = await OlderFingerprint.ComputeAsync(context, policy, body, content, first, version);
+            Assert.Equal(isSame, await (await RequestFingerprint.CreateAsync(context, policy, body, content, retry, Id, Secret)).IsSameAsync(older));
+        }
+    }
+
+    [Fact]
+    public async Task AFieldOfAProbe_IsMoreThanItsValue()
+    {
+        var (context, body, content) = await ReadAsync(Raw, Json, JsonBody);
+        var question = QuestionOf("/orders/1", "a", "text");
+        var (one, other) = (await OfAsync("X-Filled"), await OfAsync("X-Tenant"));
+
+        Assert.NotEqual(one, other);
+        Assert.Equal(one, await OfAsync("X-Filled"));
+
+        async Task<Fingerprint> OfAsync(string name) => (await RequestFingerprint.CreateAsync(
+            context, Raw with { Probe = Probing("{query:x}", "text", name) }, body, content, question, Id, Secret)).Value;
+    }
+
+    [Fact]
+    public async Task AnEmptyQuery_IsAnotherThanNone()
+    {
+        var (context, body, content) = await ReadAsync(Raw, Json, JsonBody);
+        var (none, empty) = (await OfAsync("/orders"), await OfAsync("/orders?"));
+
+        Assert.NotEqual(none, empty);
+        Assert.Equal(empty, await OfAsync("/orders?"));
+
+        async Task<Fingerprint> OfAsync(string target)
+        {
+            context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget = target;
+            return (await RequestFingerprint.CreateAsync(context, Raw, body, content, question: null, Id, Secret)).Value;
+        }
+    }
+
+    private static ProbePolicy Probing(string filled, string literal, string name = "X-Filled") => new(
+        ProbeTemplate.Root,
+        [new(name, ProbeTemplate.ParseText($"of {filled}", out _)!), new("X-Literal", ProbeTemplate.ParseText(literal, out _)!)],
+        [200],
+        [404])
+    {
+        AbsentAfter = TimeSpan.Zero,
+    };
+
+    private static ProbeQuestion QuestionOf(string target, string filled, string literal) => new(
+        "p", new ProbeRequest(null!, target, AsWritten: false, [new("X-Filled", filled), new("X-Literal", literal)]), []);
 
     [Fact]
     public async Task TheHost_CountsOnlyWhereItDecidesSomething() =>

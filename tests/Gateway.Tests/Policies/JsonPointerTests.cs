@@ -59,5 +59,7 @@ public sealed class JsonPointerTests
     [InlineData("/~")]
     [InlineData("/a~2b")]
     [InlineData("/a~")]
+    [InlineData("/a~~01")]
+    [InlineData("/a~~10")]
     public void WhatIsNoPointer_IsRefused(string text) => Assert.Null(JsonPointer.Parse(text));
 }

@@ -29,6 +29,28 @@ public sealed class SelectorTests
         Assert.Equal(kind is "Body" or "Form", selector.ReadsBody);
     }
 
+    [Fact]
+    public void TheFieldsOfCredentials_AreTheUsualOnes_AndNothingElseIs()
+    {
+        Assert.Equal(["header:Authorization", "header:X-Api-Key", "header:Api-Key"], Selector.CredentialFields.Select(selector => selector.ToString()));
+        Assert.Equal((SelectorKind.Credentials, ""), (Selector.Credentials.Kind, Selector.Credentials.Name));
+        Assert.Equal((SelectorKind.ClientCertificate, ""), (Selector.ClientCertificate.Kind, Selector.ClientCertificate.Name));
+    }
+
+    [Fact]
+    public void AField_IsTheOneOfThatName_InAnyCase()
+    {
+        Assert.True(Selector.Header("X-Key").IsField("x-key"));
+        Assert.False(Selector.Header("X-Key").IsField("X-Other"));
+        Assert.False(Selector.Parse("query:X-Key", out _)!.IsField("X-Key"));
+    }
+
+    [Theory]
+    [InlineData("body:/a~1b/0", "a/b", "0")]
+    [InlineData("body:")]
+    [InlineData("query:/a")]
+    public void OnlyABodySelector_HasAPointer(string text, params string[] tokens) => Assert.Equal(tokens, Selector.Parse(text, out _)!.Pointer);
+
     [Theory]
     [InlineData("", Selector.Grammar)]
     [InlineData("global", Selector.Grammar)]

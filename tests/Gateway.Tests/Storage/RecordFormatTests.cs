@@ -62,6 +62,15 @@ public sealed class RecordFormatTests
     }
 
     [Fact]
+    public void TheShortestRecord_HasNeitherHeadersNorABody()
+    {
+        var bytes = RecordFormat.Write(Id, new StoredResponse(204, [], default));
+
+        Assert.Equal(RecordParse.Ok, RecordFormat.TryRead(Id, bytes, out var read));
+        Assert.Equal((22, 204, 0, 0), (bytes.Length, read.Status, read.Headers.Count, read.Body.Length));
+    }
+
+    [Fact]
     public void AnUnknownVersion_IsToldApartFromDamage()
     {
         var bytes = RecordFormat.Write(Id, Response);
