@@ -35,7 +35,8 @@ case "$set" in
     ;;
   decision)
     mapfile -t classes < <(grep '^Gateway' ../quick.txt)
-    mutate Idempotency.Yarp IdempotencyMiddleware.cs Execution/ClaimedRequest.cs
+    mutate Idempotency.Yarp {IdempotencyMiddleware,Decider,Decision}.cs Requests/UnfitRequests.cs Claims/ClaimTerms.cs Answers/Observation.cs \
+      Execution/{ForwardRunner,ClaimedForward}.cs
     ;;
   *)
     sed -n '2,4s/^# //p' "$0" >&2
