@@ -3,15 +3,6 @@ using Idempotency.Yarp.Policies;
 
 namespace Idempotency.Yarp;
 
-/// <summary>What a request found when it claimed its key.</summary>
-/// <param name="Claim">What it asked for, to forward with when that was had.</param>
-/// <param name="Result">What is on record.</param>
-/// <param name="AskedAt">Taken before the store was asked.</param>
-internal readonly record struct FoundKey(ClaimRequest Claim, ClaimResult Result, Moment AskedAt)
-{
-    public RecordId Id => Claim.Id;
-}
-
 /// <summary>
 /// Claims the key of a request: from this instance's memory, from the store, after a wait for the first request's end, or by taking over
 /// an uncertain attempt, as the policy says.
