@@ -17,8 +17,7 @@ internal sealed class IdempotencyMiddleware(
     Observation observation,
     Replays replays,
     Refusals refusals,
-    ForwardRunner forwards,
-    RequestJournal journal)
+    ForwardRunner forwards)
 {
     // 2. Gate.
     public Task InvokeAsync(HttpContext context)
@@ -54,9 +53,7 @@ internal sealed class IdempotencyMiddleware(
                 await next(context);
                 break;
             case Decision.Bypass:
-                journal.Bypassed(policy);
-                context.Response.Headers[GatewayHeaders.Status] = IdempotencyStatus.Bypassed;
-                context.Features.Set(new ForwardTrace()); // so that the backend's own word on it is removed
+                observation.Bypass(context, policy);
                 await next(context);
                 break;
             case Decision.Refuse refusal:

@@ -22,8 +22,20 @@ internal sealed class Observation(RequestJournal journal)
         }
 
         journal.Observed(policy, would);
-        context.Response.Headers[GatewayHeaders.Status] = $"{IdempotencyStatus.Bypassed}; would={would}";
-        context.Features.Set(new ForwardTrace()); // so that the backend's own word on it is removed
+        Tell(context, $"{IdempotencyStatus.Bypassed}; would={would}");
         return decision is Decision.Forward ? decision : Decision.PassOn.Instance;
+    }
+
+    /// <summary>The store is down, and the request goes on unprotected.</summary>
+    public void Bypass(HttpContext context, IdempotencyPolicy policy)
+    {
+        journal.Bypassed(policy);
+        Tell(context, IdempotencyStatus.Bypassed);
+    }
+
+    private static void Tell(HttpContext context, string status)
+    {
+        context.Response.Headers[GatewayHeaders.Status] = status;
+        context.Features.Set(new ForwardTrace()); // so that the backend's own word on it is removed
     }
 }

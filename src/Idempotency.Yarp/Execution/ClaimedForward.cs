@@ -29,11 +29,7 @@ internal sealed class ClaimedForward : IAsyncDisposable
     private readonly ResponseCapture _capture;
     private Exception? _escaped;
 
-    /// <param name="forwards">What every forward needs.</param>
-    /// <param name="context">The request, with its body read and set back.</param>
-    /// <param name="policy">How its answer is delivered and recorded.</param>
-    /// <param name="claim">The claim that was had.</param>
-    /// <param name="held">The lock that is held beside it; null for none. It ends as soon as the backend is done.</param>
+    /// <summary>The request has its body read and set back; the lock, if there is one, ends as soon as the backend is done.</summary>
     public ClaimedForward(ForwardRunner forwards, HttpContext context, IdempotencyPolicy policy, HeldClaim claim, HeldLock? held)
     {
         (_forwards, _context, _policy, _claim, _lock) = (forwards, context, policy, claim, held);
