@@ -5,12 +5,17 @@
 # Prints each change that survived, and a table; Stryker's reports stay in artifacts/mutation. It takes long, and is no part of continuous
 # integration. It needs jq. Its builds are Debug ones: when it is stopped, changed assemblies stay behind in their place.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/Gateway.Tests"
+cd "$(dirname "${BASH_SOURCE[0]}")"
 
 export RunAnalyzers=false # for changed code need not keep to the house's style
 
 set=${1:-core}
-output=$PWD/../../artifacts/mutation/$set
+if [[ "$set" != core && "$set" != decision ]]; then
+  sed -n '2,4s/^# //p' mutate.sh >&2
+  exit 2
+fi
+
+output=$PWD/../artifacts/mutation/$set
 
 # mutate PROJECT FILE...: files of one project, against $classes (each a part of a class's full name).
 mutate() {
@@ -18,8 +23,8 @@ mutate() {
   shift
   for file; do files+=(--mutate "**/$file"); done
   filter=$(printf '|FullyQualifiedName~%s' "${classes[@]}")
-  dotnet stryker --project "$project.csproj" --configuration Debug --test-case-filter "${filter:1}" "${files[@]}" --concurrency 1 \
-    --break-on-initial-test-failure --skip-version-check --reporter json --reporter progress --output "$output/$project"
+  (cd Gateway.Tests && dotnet stryker --project "$project.csproj" --configuration Debug --test-case-filter "${filter:1}" "${files[@]}" --concurrency 1 \
+    --break-on-initial-test-failure --skip-version-check --reporter json --reporter progress --output "$output/$project")
 }
 
 command -v jq >/dev/null || { echo "mutate.sh: jq is missing" >&2; exit 1; }
@@ -34,13 +39,9 @@ case "$set" in
       Requests/CanonicalJson.cs Answers/RecordedHeaders.cs Policies/{Selector,JsonPointer}.cs
     ;;
   decision)
-    mapfile -t classes < <(grep '^Gateway' ../quick.txt)
+    mapfile -t classes < <(grep '^Gateway' quick.txt)
     mutate Idempotency.Yarp {IdempotencyMiddleware,Decider,Decision}.cs Requests/UnfitRequests.cs Claims/ClaimTerms.cs Answers/Observation.cs \
       Execution/{ForwardRunner,ClaimedForward}.cs
-    ;;
-  *)
-    sed -n '2,4s/^# //p' "$0" >&2
-    exit 2
     ;;
 esac
 
@@ -51,5 +52,5 @@ jq -rs '
   [.[].files | to_entries[] | {name: (.key | split("/") | last), mutants: [.value.mutants[] | counted]} | select(.mutants != [])]
   | (.[] | .name as $name | .mutants | sort_by(.location.start.line)[] | survived
     | "\($name):\(.location.start.line):\(.location.start.column) \(.mutatorName) -> \(.replacement | gsub("\\s+"; " "))"),
-    (["\nfile", "mutants", "killed", "survived", "%"] | @tsv), (.[] | .name as $name | .mutants | row($name)), (map(.mutants[]) | row("all"))
+    "", (["file", "mutants", "killed", "survived", "%"] | @tsv), (.[] | .name as $name | .mutants | row($name)), (map(.mutants[]) | row("all"))
 ' "$output"/*/reports/mutation-report.json | expand -t 30,40,50,60
