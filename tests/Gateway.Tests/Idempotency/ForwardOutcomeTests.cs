@@ -162,6 +162,18 @@ public sealed class ForwardOutcomeTests
         Assert.Equal(new(OutcomeKind.NotKept, TombstoneReason.NoStore), ForwardOutcome.Classify(report, Policy));
     }
 
+    [Theory]
+    [InlineData(201, false, "NotKept")]
+    [InlineData(503, false, "Refused")]
+    [InlineData(502, false, "UncertainAnswer")]
+    [InlineData(302, true, "Refused")]
+    public void WhatIsPassedThrough_IsClassifiedByItsHead(int status, bool isReleasingRedirect, string kind)
+    {
+        var outcome = ForwardOutcome.OfPassedThrough(status, isReleasingRedirect, Policy, TombstoneReason.Stream);
+
+        Assert.Equal(new ForwardOutcome(Enum.Parse<OutcomeKind>(kind), kind == "NotKept" ? TombstoneReason.Stream : TombstoneReason.None), outcome);
+    }
+
     [Fact]
     public void TheBackendMayStillBeAtIt_OnlyWhenUncertain() => Assert.All(
         Enum.GetValues<OutcomeKind>(),
