@@ -69,10 +69,18 @@ internal sealed class PostgresConnections : IAsyncDisposable
         }
 
         var sending = new Sending { Kind = kind };
+        var wasBegun = false;
         var left = _settings.Timeout - _time.GetElapsedTime(asked);
         try
         {
-            var result = await _calls.RunAsync(() => TryAsync(call, sending, left), left, cancellationToken);
+            var result = await _calls.RunAsync(
+                () =>
+                {
+                    wasBegun = true;
+                    return TryAsync(call, sending, left);
+                },
+                left,
+                cancellationToken);
             if (kind != PostgresCallKind.Background)
             {
                 _outage.Up();
@@ -80,7 +88,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
 
             return result;
         }
-        catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        catch (Exception e) when (wasBegun && (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested))
         {
             throw Explain(e, sending);
         }

@@ -43,7 +43,7 @@ public interface IIdempotencyStore : IAsyncDisposable
     /// <summary>Claims the key, takes over the attempt that the claim names, or returns what is on record.</summary>
     /// <param name="claim">The caller's.</param>
     /// <param name="cancellationToken">The caller has no use for the result any more.</param>
-    /// <exception cref="StoreUnavailableException">No answer in time; the claim may or may not stand (see <see cref="ReleaseAsync"/>).</exception>
+    /// <exception cref="StoreUnavailableException">No answer in time. Where the claim may stand, <see cref="StoreUnavailableException.MayHaveTakenEffect"/> must be true: it is released in the background.</exception>
     ValueTask<ClaimResult> ClaimAsync(ClaimRequest claim, CancellationToken cancellationToken);
 
     /// <summary>Settles the claim with an answer.</summary>
@@ -103,7 +103,7 @@ public interface IIdempotencyStore : IAsyncDisposable
     ValueTask<UncertainPart> WalkUncertainAsync(int max, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Deletes a settled or uncertain record for an operator, and raises <see cref="Forgotten"/> everywhere. Late writes of its owner do not
+    /// Deletes a settled or uncertain record for an operator, and raises <see cref="Forgotten"/> here and, best effort, at every other instance; one that misses it replays for up to a minute more. Late writes of its owner do not
     /// bring it back (<see cref="ForgottenFor"/>).
     /// </summary>
     /// <param name="id">Of the record.</param>

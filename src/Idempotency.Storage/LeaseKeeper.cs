@@ -286,7 +286,7 @@ internal class LeaseKeeper : IHostedService, IDisposable
         }
         else
         {
-            StoreLog.TryAnothers(_logger, claim.Request, result, claim.IsReleased);
+            StoreLog.ReportIfAnothers(_logger, claim.Request, result, claim.IsReleased);
         }
     }
 }

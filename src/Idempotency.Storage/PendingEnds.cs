@@ -90,7 +90,7 @@ internal sealed class PendingEnds(IIdempotencyStore store, TimeProvider time, IL
         {
             var result = await store.EndAsync(entry.Claim, entry.End, entry.Answer);
             Remove(entry);
-            if (!StoreLog.TryAnothers(logger, entry.Claim, result, entry.End == ClaimEnd.Release))
+            if (!StoreLog.ReportIfAnothers(logger, entry.Claim, result, entry.End == ClaimEnd.Release))
             {
                 StoreLog.SettledLate(logger, entry.Claim.Id.Short);
             }

@@ -6,11 +6,9 @@ namespace Idempotency.Storage;
 /// </summary>
 /// <param name="server">For people: <c>Redis</c>.</param>
 /// <param name="time">Local time.</param>
-internal sealed class StoreCalls(string server, TimeProvider time)
+/// <param name="maxOutstanding">Calls beyond this many fail at once.</param>
+internal sealed class StoreCalls(string server, TimeProvider time, int maxOutstanding = 10_000)
 {
-    /// <summary>Calls beyond this many fail at once.</summary>
-    private const int MaxOutstanding = 10_000;
-
     private int _outstanding;
 
     /// <summary>Makes one call. One that is given up counts until the client is done with it.</summary>
@@ -21,10 +19,10 @@ internal sealed class StoreCalls(string server, TimeProvider time)
     /// <exception cref="TimeoutException">No answer in time.</exception>
     public async Task<T> RunAsync<T>(Func<Task<T>> begin, TimeSpan timeout, CancellationToken cancellationToken)
     {
-        if (Interlocked.Increment(ref _outstanding) > MaxOutstanding)
+        if (Interlocked.Increment(ref _outstanding) > maxOutstanding)
         {
             Interlocked.Decrement(ref _outstanding);
-            throw new StoreUnavailableException($"more than {MaxOutstanding} calls to {server} are under way");
+            throw new StoreUnavailableException($"more than {maxOutstanding} calls to {server} are under way");
         }
 
         Task<T>? underWay = null;

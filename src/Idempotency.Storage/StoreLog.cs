@@ -5,7 +5,7 @@ internal static partial class StoreLog
 {
     /// <summary>Says so when a write found that the claim is another's. A release that does only comes late: the key was free before.</summary>
     /// <returns>False when there was nothing to say.</returns>
-    public static bool TryAnothers(ILogger logger, in ClaimRequest claim, WriteResult result, bool isRelease)
+    public static bool ReportIfAnothers(ILogger logger, in ClaimRequest claim, WriteResult result, bool isRelease)
     {
         switch (result)
         {

@@ -13,6 +13,11 @@ internal sealed class StoreOutage(ILogger logger, string store)
     /// <param name="refusal">The reason that the server gave; null when it gave none.</param>
     public void Down(string reason, string? refusal = null)
     {
+        if (_isDown && refusal is null)
+        {
+            return; // said already; who fails must not wait for a log that is slow
+        }
+
         lock (_lock)
         {
             if (!_isDown || (refusal is not null && refusal != _refusal))
