@@ -205,9 +205,8 @@ internal sealed class ClaimedForward : IAsyncDisposable
     private async Task<Decision.Refuse> ReleaseNeverSentAsync()
     {
         var key = await _forwards.Settlement.ReleaseAsync(_context, _policy, _claim);
-        var refusal = (Error?.Exception is not NotSentException ? new Decision.Refuse(Problem.BackendUnreachable, Record: Record)
-            : _trace is LeasedTrace { IsLockLost: true } ? new Decision.Refuse(Problem.ResourceLocked, RetryAfter: _policy.Lease, Record: Record)
-            : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.SoonRetryAfter, Record: Record)).GivenKey(key, _policy);
+        var why = Error?.Exception is NotSentException && _trace is LeasedTrace leased ? leased.Refusal(_policy) : new Decision.Refuse(Problem.BackendUnreachable);
+        var refusal = (why with { Record = Record }).GivenKey(key, _policy);
         _forwards.Journal.NeverSent(_policy, Record, Describe(Error), key, refusal.Problem);
         return refusal;
     }
@@ -221,7 +220,7 @@ internal sealed class ClaimedForward : IAsyncDisposable
             throw new InvalidOperationException("A body that no backend sent is larger than what can be kept.");
         }
 
-        await SettleAsync(GivenAttempt(ForwardOutcome.OfPassedThrough(_trace.Status.Value, ReleasingRedirect.Is(_context.Response, _policy), _policy, reason)));
+        await SettleAsync(GivenAttempt(ForwardOutcome.OfAnswer(_trace.Status.Value, ReleasingRedirect.Is(_context.Response, _policy), _policy, reason)));
     }
 
     /// <summary>The client has what there is, or gets the rest at its own pace.</summary>

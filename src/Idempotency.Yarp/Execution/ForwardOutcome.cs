@@ -58,19 +58,22 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         return outcome.Kind is OutcomeKind.NeverSent or OutcomeKind.NotForwarded && report.Trace.MayHaveArrived ? new(OutcomeKind.Uncertain) : outcome;
     }
 
-    /// <summary>Classifies an answer that is too large to be kept, or a stream, when it has only begun.</summary>
+    /// <summary>What an answer of the backend means; for one that is passed through unkept, as soon as it has begun.</summary>
     /// <param name="status">The backend's.</param>
     /// <param name="isReleasingRedirect">It redirects to where the policy knows that nothing was done.</param>
     /// <param name="policy">What statuses mean.</param>
-    /// <param name="reason">Why it is not kept.</param>
-    public static ForwardOutcome OfPassedThrough(int status, bool isReleasingRedirect, IdempotencyPolicy policy, TombstoneReason reason) =>
+    /// <param name="reason">Why it is not kept; None when it can be.</param>
+    public static ForwardOutcome OfAnswer(int status, bool isReleasingRedirect, IdempotencyPolicy policy, TombstoneReason reason) =>
         isReleasingRedirect || policy.ReleaseStatuses.Contains(status) ? new(OutcomeKind.Refused)
         : policy.UncertainStatuses.Contains(status) ? new(OutcomeKind.UncertainAnswer)
-        : new(OutcomeKind.NotKept, reason);
+        : reason != TombstoneReason.None ? new(OutcomeKind.NotKept, reason)
+        : new(OutcomeKind.Answered);
 
     private static ForwardOutcome ByError(in ForwardReport report, IdempotencyPolicy policy) => report.Error switch
     {
-        ForwarderError.None => report.Failure is not null ? new(OutcomeKind.Uncertain) : ClassifyAnswer(report, policy),
+        ForwarderError.None => report.Failure is not null ? new(OutcomeKind.Uncertain)
+            : report.Trace.Meaning is { } status ? OfAnswer(status, report.IsReleasingRedirect, policy, ReasonNotToKeep(report.Trace, report.NoStore))
+            : new(OutcomeKind.NotForwarded),
 
         ForwarderError.RequestCreation or ForwarderError.NoAvailableDestinations => new(OutcomeKind.NeverSent),
         ForwarderError.Request => new(SingleSendHandler.IsBeforeSending(report.Failure) ? OutcomeKind.NeverSent : OutcomeKind.Uncertain),
@@ -103,14 +106,4 @@ internal readonly record struct ForwardOutcome(OutcomeKind Kind, TombstoneReason
         : trace.HasTrailers ? TombstoneReason.Trailers
         : noStore ? TombstoneReason.NoStore
         : TombstoneReason.None;
-
-    private static ForwardOutcome ClassifyAnswer(in ForwardReport report, IdempotencyPolicy policy) => report.Trace.Meaning switch
-    {
-        null => new(OutcomeKind.NotForwarded),
-        _ when report.IsReleasingRedirect => new(OutcomeKind.Refused),
-        { } status when policy.ReleaseStatuses.Contains(status) => new(OutcomeKind.Refused),
-        { } status when policy.UncertainStatuses.Contains(status) => new(OutcomeKind.UncertainAnswer),
-        _ when ReasonNotToKeep(report.Trace, report.NoStore) is var reason and not TombstoneReason.None => new(OutcomeKind.NotKept, reason),
-        _ => new(OutcomeKind.Answered),
-    };
 }

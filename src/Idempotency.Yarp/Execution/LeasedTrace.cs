@@ -1,5 +1,6 @@
 using Idempotency.Storage;
 using Idempotency.Yarp.Forwarding;
+using Idempotency.Yarp.Policies;
 
 namespace Idempotency.Yarp;
 
@@ -12,13 +13,12 @@ namespace Idempotency.Yarp;
 /// <param name="resource">The lock; null for none.</param>
 internal sealed class LeasedTrace(LeaseKeeper leases, HeldClaim? claim, HeldLock? resource) : ForwardTrace
 {
+    private bool _isLockLost;
+
     public override bool IsLeased => true;
 
     public override bool MayBegin =>
         (claim is null || leases.IsFresh(claim)) && (resource is null || leases.IsFresh(resource.Claim));
-
-    /// <summary>It was not begun because another request holds the lock.</summary>
-    public bool IsLockLost { get; private set; }
 
     /// <summary>Whether the next piece of the body may go out.</summary>
     public bool MayGoOn =>
@@ -48,12 +48,16 @@ internal sealed class LeasedTrace(LeaseKeeper leases, HeldClaim? claim, HeldLock
         return MayGoOn; // what the store said is known to it by now
     }
 
+    /// <summary>What the client of a forward that was not begun (<see cref="NotSentException"/>) is told: another request holds the lock, or the store did not agree.</summary>
+    public Decision.Refuse Refusal(IdempotencyPolicy policy) =>
+        _isLockLost ? new(Problem.ResourceLocked, RetryAfter: policy.Lease) : new(Problem.StoreUnavailable, RetryAfter: Refusals.SoonRetryAfter);
+
     public override async Task<bool> TryConfirmAsync()
     {
         var results = await leases.ConfirmAsync(Held, isBegun: false);
 
         // A claim that the store had lost may have been another's meanwhile. A lock that nobody holds is had anew: nothing was sent under the old one.
-        IsLockLost = resource is not null && results[^1] is WriteResult.Foreign or WriteResult.TakenOver;
+        _isLockLost = resource is not null && results[^1] is WriteResult.Foreign or WriteResult.TakenOver;
         return (claim is null || results[0] == WriteResult.Done) && (resource is null || results[^1] is WriteResult.Done or WriteResult.Recreated);
     }
 }

@@ -63,7 +63,7 @@ internal static class LockedForward
 
         if (failure?.Exception is NotSentException && !context.Response.HasStarted)
         {
-            var refusal = trace.IsLockLost ? new Decision.Refuse(Problem.ResourceLocked, RetryAfter: policy.Lease) : new Decision.Refuse(Problem.StoreUnavailable, RetryAfter: Refusals.SoonRetryAfter);
+            var refusal = trace.Refusal(policy);
             forwards.Journal.Refused(context, policy, refusal.Problem, record: null, refusal.Detail);
             await ProblemWriter.ReplaceAsync(context, refusal);
         }

@@ -169,7 +169,7 @@ public sealed class ForwardOutcomeTests
     [InlineData(302, true, "Refused")]
     public void WhatIsPassedThrough_IsClassifiedByItsHead(int status, bool isReleasingRedirect, string kind)
     {
-        var outcome = ForwardOutcome.OfPassedThrough(status, isReleasingRedirect, Policy, TombstoneReason.Stream);
+        var outcome = ForwardOutcome.OfAnswer(status, isReleasingRedirect, Policy, TombstoneReason.Stream);
 
         Assert.Equal(new ForwardOutcome(Enum.Parse<OutcomeKind>(kind), kind == "NotKept" ? TombstoneReason.Stream : TombstoneReason.None), outcome);
     }
